@@ -1,0 +1,1 @@
+"""Figures that the book promises, measured against their targets: `python -m bench`."""

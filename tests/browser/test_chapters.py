@@ -1,0 +1,171 @@
+"""A reader opens the chapters in JupyterLab, runs them, presses what can be pressed, in both themes."""
+
+import pytest
+from playwright.sync_api import expect
+
+THEMES = ("Light", "Dark")
+WIDGETS = {
+    "dashboard": ".xl-dashboard",
+    "story": ".xl-story",
+    "quiz": ".xl-quiz",
+    "transcript": ".xl-transcript",
+}
+
+#: Elements of our widgets whose text does not fit them, and lettering of pictures that leaves them or overlaps.
+CLIPPED = """() => {
+  const found = [];
+  for (const element of document.querySelectorAll('.xl, .xl *:not(svg *)')) {
+    if (element.closest('.xl-transcript') || element.classList.contains('sr')) continue;
+    if (element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflowX !== 'visible')
+      found.push(`${element.className || element.tagName}: ${element.textContent.slice(0, 60)}`);
+    const card = element.closest('.xl').getBoundingClientRect(), own = element.getBoundingClientRect();
+    if (own.width && (own.right > card.right + 1 || own.left < card.left - 1))
+      found.push(`outside its card: ${element.className || element.tagName}`);
+  }
+  for (const svg of document.querySelectorAll('.xl-life')) {
+    const {width, height} = svg.viewBox.baseVal;
+    const texts = [...svg.querySelectorAll('text')].filter((text) => text.textContent);
+    const boxes = texts.map((text) => text.getBBox());
+    boxes.forEach((a, i) => {
+      if (a.x < 0 || a.y < 0 || a.x + a.width > width || a.y + a.height > height)
+        found.push(`outside its picture: ${texts[i].textContent}`);
+      boxes.slice(i + 1).forEach((b, j) => {
+        if (a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height)
+          found.push(`${texts[i].textContent} lies on ${texts[i + 1 + j].textContent}`);
+      });
+    });
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("chapter", ["00_start_here", "10_domains"])
+def test_a_chapter_runs_and_is_readable_in_both_themes(reader, chapter):
+    reader.open(f"chapters/{chapter}.ipynb")
+    reader.run_all()
+    assert reader.errors() == []
+    for theme in THEMES:
+        reader.theme(theme)
+        reader.walk(f"{chapter}-{theme.lower()}")
+        assert reader.page.evaluate(CLIPPED) == []
+    for name, selector in WIDGETS.items():
+        widgets = reader.page.locator(selector)
+        if widgets.count():
+            for theme in THEMES:
+                reader.theme(theme)
+                reader.screenshot(f"{chapter}-{name}-{theme.lower()}", widgets)
+    assert reader.complaints == []
+
+
+@pytest.fixture(scope="module")
+def domains(new_reader):
+    """A reader for whom 10_domains has run once."""
+    reader = new_reader()
+    reader.open("chapters/10_domains.ipynb")
+    reader.run_all()
+    expect(reader.page.locator(".xl-dashboard")).to_be_visible()
+    return reader
+
+
+def test_the_dashboards_buttons_move_domains_and_the_list_follows(domains):
+    board = domains.page.locator(".xl-dashboard")
+    row = board.locator("tbody tr", has_text="shop")
+    lit = board.locator(".box.lit")
+    status = board.locator(".status")
+
+    def press(button):
+        board.locator(f"[data-button={button}]").first.click()
+
+    board.get_by_label("New domain").fill("shop")
+    press("create")
+    expect(row).to_be_visible()
+    expect(status).to_contain_text("Ran xl create")
+    expect(row).to_have_class("selected")
+    domains.screenshot("dashboard-created", board)
+
+    press("pause")
+    expect(row).to_contain_text("paused")
+    expect(lit).to_have_attribute("data-state", "paused")
+    expect(board.locator(".arrow.lit")).to_have_attribute("data-events", "pause")
+    expect(board.locator(".xl-transcript")).to_contain_text("xl pause shop")
+    assert domains.ask("host['shop'].state.value") == "'paused'"
+    domains.screenshot("dashboard-paused", board)
+
+    press("unpause")
+    expect(row).not_to_contain_text("paused")
+    press("save")
+    expect(row).to_have_count(0)
+    expect(lit).to_have_attribute("data-state", "saved")
+    assert domains.ask("'shop' in host.domains().index") == "False"
+
+    board.get_by_role("button", name="Restore shop").click()
+    expect(row).to_be_visible()
+    press("destroy")
+    expect(row).to_have_count(0)
+    domains.screenshot("dashboard-destroyed", board)
+    assert domains.complaints == []
+
+
+def test_a_button_that_fails_says_why_and_nothing_is_lost(domains):
+    board = domains.page.locator(".xl-dashboard")
+    before = board.locator("tbody tr").count()
+    board.get_by_label("MiB").fill("8")
+    board.get_by_role("button", name="Create").click()
+    expect(board.locator(".status.failed")).to_contain_text("memory(=8) must be at least 16 MiB")
+    expect(board.locator("tbody tr")).to_have_count(before)
+    expect(board.get_by_label("MiB")).to_have_value("8")
+
+    board.get_by_label("MiB").fill("90000")
+    board.get_by_label("New domain").fill("huge")
+    board.get_by_role("button", name="Create").click()
+    expect(board.locator(".status.failed")).to_contain_text("xl create")
+    expect(board.locator("tbody tr")).to_have_count(before)
+    expect(board.locator(".xl-transcript .failed")).not_to_have_count(0)
+    domains.screenshot("dashboard-failed", board)
+    assert domains.page.evaluate(CLIPPED) == []
+    assert domains.complaints == []
+
+
+def test_the_table_follows_commands_from_cells_and_the_clock(domains):
+    board = domains.page.locator(".xl-dashboard")
+    board.scroll_into_view_if_needed()
+    domains.ask("web.pause()")
+    expect(board.locator("tbody tr", has_text="web")).to_contain_text(
+        "paused", timeout=15_000
+    )  # it asks every 3 s
+
+
+def test_a_story_plays_steps_and_scrubs_by_mouse_and_by_key(domains):
+    story = domains.page.locator(".xl-story")
+    count, lit = story.locator(".count"), story.locator(".box.lit")
+    expect(count).to_have_text("1 of 15")
+    story.get_by_label("One moment on").click()
+    expect(lit).to_have_attribute("data-state", "runnable")
+    story.focus()
+    domains.page.keyboard.press("ArrowRight")
+    expect(lit).to_have_attribute("data-state", "running")
+    domains.page.keyboard.press("End")
+    expect(count).to_have_text("15 of 15")
+    story.get_by_label("Moment", exact=True).fill("8")
+    expect(lit).to_have_attribute("data-state", "paused")
+    story.get_by_role("button", name="Play").click()
+    expect(count).to_have_text("11 of 15", timeout=10_000)
+    story.get_by_role("button", name="Pause").click()
+    stopped = count.inner_text()
+    domains.page.wait_for_timeout(1800)
+    expect(count).to_have_text(stopped)
+    assert domains.complaints == []
+
+
+def test_a_quiz_gives_feedback_for_every_option(reader):
+    reader.open("chapters/00_start_here.ipynb")
+    reader.run_all()
+    quiz = reader.page.locator(".xl-quiz").first
+    expect(quiz).to_be_visible()
+    verdicts = []
+    for radio in quiz.get_by_role("radio").all():
+        radio.check()
+        expect(quiz.locator(".feedback")).to_be_visible()
+        verdicts.append(quiz.locator(".verdict").inner_text().strip())
+    assert sorted(verdicts) == ["Not this one.", "Not this one.", "Right."]
+    assert reader.complaints == []

@@ -1,0 +1,67 @@
+"""The chapters run top to bottom under nbval, on the simulator and on a real Xen: the same stored outputs."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from book import ROOT, chapters
+
+HERE = Path(__file__).parent
+
+
+def nbval(path, kind, cell_timeout):
+    """Run a notebook under nbval in a process of its own; return the process and the seconds it took."""
+    plugins = ["-c", str(ROOT / "pyproject.toml"), "-p", "early", "-p", "nbval"]
+    options = [
+        "--nbval",
+        f"--nbval-sanitize-with={HERE / 'sanitize.cfg'}",
+        f"--nbval-cell-timeout={cell_timeout}",
+    ]
+    environment = {**os.environ, "XENLAB_HOST": kind, "PYTHONPATH": str(HERE)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    start = time.monotonic()
+    process = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, *options, "-q", "--color=no", "--timeout=0", str(path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    return process, time.monotonic() - start
+
+
+@pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
+def test_a_chapter_runs_on_the_simulator_in_under_20_seconds(path):
+    process, seconds = nbval(path, "sim", 20)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert seconds < 20
+
+
+@pytest.mark.box
+@pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
+def test_a_chapter_runs_on_a_real_xen(path):
+    process, _ = nbval(path, "box", 120)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_a_wrong_stored_output_is_noticed(tmp_path):
+    """The whole chain can fail: otherwise the tests above would prove nothing."""
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(
+                "# NBVAL_CHECK_OUTPUT\nprint(6 * 7)",
+                execution_count=1,
+                outputs=[nbformat.v4.new_output("stream", name="stdout", text="41\n")],
+            )
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, tmp_path / "wrong.ipynb")
+    process, _ = nbval(tmp_path / "wrong.ipynb", "sim", 20)
+    assert process.returncode == 1
+    assert "assert reference_output == test_output failed" in process.stdout

@@ -1,0 +1,217 @@
+"""A domain's configuration as libxl keeps it, and its form as JSON (``xl list -l``, ``xl create -n``, save
+files).
+
+The names and their order are those of libxl_types.idl; a field that has its default value is left out, as
+libxl does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from xenlab.hosts.sim.machine import GuestType
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One virtual disk: what is behind it, where the guest sees it, and how."""
+
+    target: str | None = None
+    vdev: str | None = None
+    format: str = "raw"
+    readwrite: bool = True
+    cdrom: bool = False
+    script: str | None = None
+    backend: str | None = None  # phy, tap, qdisk or standalone; None: libxl chooses
+    backend_domain: str | None = None
+    discard: bool | None = None
+    direct_io_safe: bool = False
+    trusted: bool | None = None
+
+    def to_json(self) -> Json:
+        """The fields that are not libxl's defaults."""
+        return _kept(
+            backend_domname=self.backend_domain,
+            pdev_path=self.target,
+            vdev=self.vdev,
+            backend=self.backend,
+            format=self.format,
+            script=self.script,
+            removable=int(self.cdrom) or None,
+            readwrite=int(self.readwrite) or None,
+            is_cdrom=int(self.cdrom) or None,
+            direct_io_safe=self.direct_io_safe or None,
+            discard_enable=_defbool(self.discard),
+            trusted=_defbool(self.trusted),
+        )
+
+
+@dataclass(frozen=True)
+class Vif:
+    """One virtual network interface."""
+
+    devid: int = -1
+    mac: str | None = None
+    bridge: str | None = None
+    ip: str | None = None
+    script: str | None = None
+    ifname: str | None = None
+    model: str | None = None
+    gatewaydev: str | None = None
+    backend_domain: str | None = None
+    type: str | None = None  # vif or vif_ioemu
+    mtu: int = 0
+    rate: tuple[int, int] | None = None  # bytes per interval, interval in microseconds
+    trusted: bool | None = None
+
+    def to_json(self) -> Json:
+        """The fields that are not libxl's defaults."""
+        return _kept(
+            backend_domname=self.backend_domain,
+            devid=self.devid,
+            mtu=self.mtu or None,
+            model=self.model,
+            mac=self.mac,
+            ip=self.ip,
+            bridge=self.bridge,
+            ifname=self.ifname,
+            script=self.script,
+            nictype=self.type,
+            rate_bytes_per_interval=self.rate[0] if self.rate else None,
+            rate_interval_usecs=self.rate[1] if self.rate else None,
+            gatewaydev=self.gatewaydev,
+            trusted=_defbool(self.trusted),
+        )
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """What a domain is to be. Memory is in KiB; None stands for a default that libxl fills in."""
+
+    name: str
+    uuid: str
+    type: GuestType = "pv"
+    kernel: str | None = None
+    ramdisk: str | None = None
+    cmdline: str | None = None
+    max_vcpus: int = 0
+    online_vcpus: tuple[int, ...] | None = None
+    memory_kb: int | None = None
+    max_memory_kb: int | None = None
+    hard_affinity: tuple[frozenset[int], ...] = ()
+    soft_affinity: tuple[frozenset[int], ...] = ()
+    numa_placement: bool | None = None
+    weight: int | None = None
+    cap: int | None = None
+    scheduler: str | None = None
+    pool: str | None = None
+    hap: bool | None = None
+    nomigrate: bool | None = None
+    localtime: bool | None = None
+    shadow_kb: int | None = None
+    max_grant_frames: int | None = None
+    max_maptrack_frames: int | None = None
+    max_grant_version: int | None = None
+    disks: tuple[Disk, ...] = ()
+    vifs: tuple[Vif, ...] = ()
+    on_poweroff: str = "destroy"
+    on_reboot: str = "restart"
+    on_watchdog: str = "destroy"
+    on_crash: str = "destroy"
+    on_soft_reset: str = "soft_reset"
+
+    def to_json(self) -> Json:
+        """The configuration as libxl writes it."""
+        created = _kept(
+            type=self.type,
+            hap=_defbool(self.hap),
+            name=self.name,
+            uuid=self.uuid,
+            pool_name=self.pool,
+            run_hotplug_scripts="True",
+        )
+        built = _kept(
+            max_vcpus=self.max_vcpus or None,
+            avail_vcpus=None if self.online_vcpus is None else list(self.online_vcpus),
+            vcpu_hard_affinity=[sorted(mask) for mask in self.hard_affinity] or None,
+            vcpu_soft_affinity=[sorted(mask) for mask in self.soft_affinity] or None,
+            numa_placement=_defbool(self.numa_placement),
+            max_memkb=self.max_memory_kb,
+            target_memkb=self.memory_kb,
+            shadow_memkb=self.shadow_kb,
+            localtime=_defbool(self.localtime),
+            disable_migrate=_defbool(self.nomigrate),
+            max_grant_frames=self.max_grant_frames,
+            max_maptrack_frames=self.max_maptrack_frames,
+            max_grant_version=self.max_grant_version,
+            sched_params=_kept(sched=self.scheduler, weight=self.weight, cap=self.cap),
+            claim_mode="True",
+            kernel=self.kernel,
+            cmdline=self.cmdline,
+            ramdisk=self.ramdisk,
+        )
+        built |= {f"type.{self.type}": {}, "arch_arm": {}, "arch_x86": {}}
+        actions = {
+            name: value
+            for name in ("on_poweroff", "on_reboot", "on_watchdog", "on_crash", "on_soft_reset")
+            if (value := getattr(self, name)) != "destroy"
+        }
+        devices = _kept(
+            disks=[disk.to_json() for disk in self.disks] or None,
+            nics=[vif.to_json() for vif in self.vifs] or None,
+        )
+        return {"c_info": created, "b_info": built, **devices, **actions}
+
+    def dump(self) -> str:
+        """All fields as one line of text, for the save file."""
+        return json.dumps(asdict(self), default=sorted)
+
+    @classmethod
+    def load(cls, text: str) -> DomainConfig:
+        """The configuration that `dump` wrote."""
+        fields = json.loads(text)
+        for name in ("hard_affinity", "soft_affinity"):
+            fields[name] = tuple(frozenset(mask) for mask in fields[name])
+        if fields["online_vcpus"] is not None:
+            fields["online_vcpus"] = tuple(fields["online_vcpus"])
+        fields["disks"] = tuple(Disk(**disk) for disk in fields["disks"])
+        fields["vifs"] = tuple(
+            Vif(**{**vif, "rate": tuple(vif["rate"]) if vif["rate"] else None}) for vif in fields["vifs"]
+        )
+        return cls(**fields)
+
+
+def libxl_json(value: object, depth: int = 0) -> str:
+    """`value` as libxl prints JSON: yajl's beautifier with four spaces.
+
+    >>> print(libxl_json({"domid": 1, "cpus": []}))
+    {
+        "domid": 1,
+        "cpus": [
+    <BLANKLINE>
+        ]
+    }
+    """
+    if not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    indent, inner = "    " * depth, "    " * (depth + 1)
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key)}: {libxl_json(item, depth + 1)}" for key, item in value.items()]
+        opening, closing = "{}"
+    else:
+        lines = [libxl_json(item, depth + 1) for item in value]
+        opening, closing = "[]"
+    body = ",\n".join(inner + line for line in lines)
+    return f"{opening}\n{body}\n{indent}{closing}"
+
+
+def _kept(**fields: object) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _defbool(value: bool | None) -> str | None:
+    return None if value is None else str(value)

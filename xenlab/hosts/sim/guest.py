@@ -1,0 +1,168 @@
+"""What runs in a simulated guest: it boots, starts the workload its kernel command line names, and obeys
+xenstore.
+
+The guest is the one that xenlab ships: its init prints ``xenlab: workload=NAME`` and starts that workload.
+It answers ``control/shutdown``, follows ``memory/target`` with its balloon and ``cpu/N/availability`` with
+CPU hotplug, as Linux does (drivers/xen/manage.c, xen-balloon.c, cpu_hotplug.c).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from xenlab.hosts.sim import devices
+from xenlab.hosts.sim.machine import POWEROFF, REBOOT, Domain, OutOfMemoryError
+from xenlab.hosts.sim.world import World
+
+Steps = Generator[Any, Any, None]  # a SimPy process
+
+BOOT_SECONDS = 1.0  # from the first instruction to the workload's start
+ACKNOWLEDGE_SECONDS = 0.02  # from a request in xenstore to the guest's answer
+SHUTDOWN_SECONDS = 0.4  # from the answer to SCHEDOP_shutdown
+HOTPLUG_SECONDS = 0.1
+BALLOON_KB_PER_SECOND = 256 * 1024
+GUEST_NEEDS_KB = 24 * 1024  # what kernel and workload use; the balloon cannot take it
+IDLE_DEMAND = 0.002  # timer ticks and little else
+DEMANDS = {"burn": 1.0, "dirty": 0.3, "disk": 0.1}
+
+
+@dataclass
+class GuestState:
+    """What a guest is in the middle of; this is what a save file keeps of it."""
+
+    booted: bool = False
+    count: int = 0  # the last number that the workload `counter` printed
+
+
+class Guest:
+    """The software in one domain. Its processes start at once and wait for the domain to be unpaused."""
+
+    def __init__(
+        self, world: World, domain: Domain, name: str, cmdline: str, state: GuestState | None = None
+    ) -> None:
+        self.state = state or GuestState()
+        match = re.search(r"(?:^|\s)xenlab\.workload=(\S+)", cmdline)
+        self.workload = match[1] if match else "idle"
+        self._cmdline = cmdline
+        self._world = world
+        self._domain = domain
+        self._console = f"/var/log/xen/console/guest-{name}.log"
+        self._home = f"/local/domain/{domain.domid}"
+        self._ballooning = False
+        self._watches: list[Callable[[], None]] = []
+        domain.load = self
+        world.env.process(self._life())
+
+    def demand(self, vcpu: int) -> float:
+        """The share of a pCPU that this vCPU would use if it were alone."""
+        if not self.state.booted:
+            return float(vcpu == 0)
+        return DEMANDS.get(self.workload.split(":")[0], IDLE_DEMAND)
+
+    # -- the main process
+
+    def _life(self) -> Steps:
+        yield from self._work(0)
+        if not self.state.booted:
+            if "quiet" not in self._cmdline.split():
+                self._print(f"[    0.000000] Command line: {self._cmdline}")
+                self._print("[    0.000000] Booting paravirtualized kernel on Xen")
+            yield from self._work(BOOT_SECONDS)
+            self._world.machine.account()
+            self.state.booted = True
+            self._print(f"xenlab: workload={self.workload}")
+        self._connect()
+        if self.workload == "counter":
+            while True:
+                yield from self._sleep(1.0)
+                self.state.count += 1
+                self._print(f"counter {self.state.count}")
+
+    def _connect(self) -> None:
+        store = self._world.store
+        for feature in ("poweroff", "reboot", "suspend"):
+            store.write(f"{self._home}/control/feature-{feature}", "1")
+        self._watches = [
+            store.watch(f"{self._home}/control/shutdown", lambda _: self._start(self._obey())),
+            store.watch(f"{self._home}/memory/target", lambda _: self._start(self._balloon())),
+            store.watch(f"{self._home}/cpu", lambda _: self._start(self._plug_vcpus())),
+        ]
+        devices.connect(self._world, self._domain.domid)
+        self._start(self._plug_vcpus(0))
+        self._start(self._balloon())
+
+    def _start(self, steps: Steps) -> None:
+        self._world.env.process(steps)
+
+    def end(self) -> None:
+        """Forget xenstore: the domain is being destroyed."""
+        for stop_watching in self._watches:
+            stop_watching()
+        self._watches = []
+
+    # -- answers to xenstore
+
+    def _obey(self) -> Steps:
+        path = f"{self._home}/control/shutdown"
+        request = self._world.store.read(path)
+        reason = {"poweroff": POWEROFF, "halt": POWEROFF, "reboot": REBOOT}.get(request or "")
+        if reason is None:
+            return
+        yield from self._work(ACKNOWLEDGE_SECONDS)
+        if self._world.store.read(path) != request:
+            return
+        self._world.store.write(path, "")
+        yield from self._work(SHUTDOWN_SECONDS)
+        self._world.machine.shut_down(self._domain, reason)
+
+    def _balloon(self) -> Steps:
+        if self._ballooning:
+            return
+        self._ballooning = True
+        machine, domain = self._world.machine, self._domain
+        while (wanted := self._target_kb()) != domain.memory_kb:
+            step = 0.1 * BALLOON_KB_PER_SECOND
+            yield from self._work(0.1)
+            change = max(-step, min(step, wanted - domain.memory_kb))
+            try:
+                machine.populate(domain, domain.memory_kb + round(change))
+            except OutOfMemoryError:
+                break
+        self._ballooning = False
+
+    def _target_kb(self) -> int:
+        target = int(self._world.store.read(f"{self._home}/memory/target") or 0)
+        return max(target, min(GUEST_NEEDS_KB, self._domain.memory_kb))
+
+    def _plug_vcpus(self, seconds: float = HOTPLUG_SECONDS) -> Steps:
+        yield from self._work(seconds)
+        self._world.machine.account()
+        for number, vcpu in enumerate(self._domain.vcpus):
+            vcpu.online = self._world.store.read(f"{self._home}/cpu/{number}/availability") == "online"
+
+    # -- time, as the guest has it
+
+    def _work(self, seconds: float) -> Steps:
+        """Wait until the domain has been runnable for so long."""
+        env, domain = self._world.env, self._domain
+        while True:
+            while not domain.runnable:
+                yield domain.changed
+            began = env.now
+            if seconds <= 0:
+                return
+            yield env.timeout(seconds) | domain.changed
+            seconds -= env.now - began
+            if domain.runnable and seconds < 1e-9:
+                return
+
+    def _sleep(self, seconds: float) -> Steps:
+        """Wait for a time of day, then until the domain is runnable: the clock goes on while it is paused."""
+        yield self._world.env.timeout(seconds)
+        yield from self._work(0)
+
+    def _print(self, line: str) -> None:
+        self._world.files.append(self._console, f"{line}\r\n".encode())

@@ -1,0 +1,90 @@
+"""xl mem-set and mem-max (xl_mem.c, libxl_mem.c). A size without a suffix is in MiB."""
+
+from __future__ import annotations
+
+import re
+
+from xenlab.hosts.sim.machine import Domain
+from xenlab.hosts.sim.xl.invocation import Invocation
+
+EXTRA_KB = 1024  # LIBXL_MAXMEM_CONSTANT: Xen's limit is so far above the target
+DOM0_LEAST_KB = 128 * 1024  # LIBXL_MIN_DOM0_MEM
+
+
+def parse_size_kb(text: str) -> int | None:
+    """A size with an optional suffix b, k, m, g or t, in KiB; None if it is not one.
+
+    >>> parse_size_kb("64"), parse_size_kb("65536k"), parse_size_kb("1g"), parse_size_kb("64MB")
+    (65536, 65536, 1048576, None)
+    """
+    match = re.fullmatch(r"\s*([+-]?\d*)([bBkKmMgGtT]?)", text)
+    if not match or match[1] in ("+", "-"):
+        return None
+    number, suffix = int(match[1] or 0), match[2].lower() or "m"
+    size = number >> 10 if suffix == "b" else number << 10 * "kmgt".index(suffix)
+    return None if size == -1 else size
+
+
+def mem_set(xl: Invocation) -> int:
+    """``xl mem-set``: the amount that the guest's balloon is to reach, and Xen's limit for it."""
+    domid, size, text = _arguments(xl, "mem-set")
+    if size is None:
+        return _invalid(xl, text)
+    domain = xl.domain(domid)
+    if domain is None or not _set_target(xl, domain, size):
+        if domain is None:
+            xl.log("libxl_mem.c:210:libxl_set_memory_target", "unable to retrieve domain configuration")
+        xl.err(f"cannot set domid {domid} dynamic max memory to : {text}\n")
+        return 1
+    return 0
+
+
+def mem_max(xl: Invocation) -> int:
+    """``xl mem-max``: the most that the domain may have."""
+    domid, size, text = _arguments(xl, "mem-max")
+    if size is None:
+        return _invalid(xl, text)
+    domain = xl.domain(domid)
+    if domain is None or not _set_maximum(xl, domain, size):
+        xl.err(f"cannot set domid {domid} static max memory to : {text}\n")
+        return 1
+    return 0
+
+
+def _arguments(xl: Invocation, command: str) -> tuple[int, int | None, str]:
+    _, operands = xl.options(command, required=2)
+    return xl.domid(operands[0]), parse_size_kb(operands[1]), operands[1]
+
+
+def _invalid(xl: Invocation, text: str) -> int:
+    xl.err(f"invalid memory size: {text}\n")
+    return 1
+
+
+def _set_target(xl: Invocation, domain: Domain, size: int) -> bool:
+    store, domid = xl.world.store, domain.domid
+    memory = f"/local/domain/{domid}/memory"
+    size &= 0xFFFFFFFFFFFFFFFF
+    if size > int(store.read(f"{memory}/static-max") or 0):
+        text = "memory_dynamic_max must be less than or equal to memory_static_max\n"
+        xl.log("libxl_mem.c:278:libxl_set_memory_target", text, domid)
+        return False
+    if domid == 0 and size < DOM0_LEAST_KB:
+        text = f"New target {size} for dom0 is below the minimum threshold"
+        xl.log("libxl_mem.c:287:libxl_set_memory_target", text, domid)
+        return False
+    domain.max_memory_kb = size + EXTRA_KB
+    store.write(f"{memory}/target", str(size))
+    store.write(f"/vm/{domain.uuid}/memory", str(size // 1024))
+    return True
+
+
+def _set_maximum(xl: Invocation, domain: Domain, size: int) -> bool:
+    memory = f"/local/domain/{domain.domid}/memory"
+    if size < int(xl.world.store.read(f"{memory}/target") or 0):
+        text = "memory_static_max must be greater than or or equal to memory_dynamic_max"
+        xl.log("libxl_mem.c:59:libxl_domain_setmaxmem", text, domain.domid, "Success")
+        return False
+    domain.max_memory_kb = size + EXTRA_KB
+    xl.world.store.write(f"{memory}/static-max", str(size))
+    return True

@@ -1,0 +1,30 @@
+"""A domain's configuration as it is now (libxl_retrieve_domain_configuration)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from xenlab.hosts.sim.domconfig import DomainConfig
+from xenlab.hosts.sim.machine import Domain
+from xenlab.hosts.sim.world import World
+
+
+def retrieve_config(world: World, domain: Domain) -> DomainConfig:
+    """What the domain was created from, brought up to date with its name, vCPUs, memory and scheduling."""
+    config = world.configs[domain.domid]
+    home = f"/local/domain/{domain.domid}"
+    online = [
+        vcpu
+        for vcpu in range(len(domain.vcpus))
+        if world.store.read(f"{home}/cpu/{vcpu}/availability") == "online"
+    ]
+    return replace(
+        config,
+        name=world.name_of(domain.domid) or "",
+        online_vcpus=tuple(online),
+        memory_kb=int(world.store.read(f"{home}/memory/target") or 0),
+        max_memory_kb=int(world.store.read(f"{home}/memory/static-max") or 0),
+        scheduler=world.spec.scheduler,
+        weight=domain.weight,
+        cap=domain.cap,
+    )

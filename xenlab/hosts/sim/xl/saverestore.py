@@ -1,0 +1,155 @@
+"""xl save and restore (xl_saverestore.c).
+
+A save file begins as xl's does, with its magic number, flags and the configuration as JSON; what follows
+stands for the guest's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, replace
+from typing import Any
+
+from xenlab.hosts.sim.domconfig import DomainConfig, libxl_json
+from xenlab.hosts.sim.guest import Guest, GuestState
+from xenlab.hosts.sim.machine import SUSPEND, Domain
+from xenlab.hosts.sim.process import NotSimulated
+from xenlab.hosts.sim.toolstack import destroy_domain
+from xenlab.hosts.sim.xl.create import Launch, launch, read_config
+from xenlab.hosts.sim.xl.domcfg import parse_domain_config
+from xenlab.hosts.sim.xl.invocation import Invocation
+from xenlab.hosts.sim.xl.retrieve import retrieve_config
+from xenlab.hosts.sim.xl.usage import help_on
+
+MAGIC = b"Xen saved domain, xl format\n \0 \r"
+BYTE_ORDER = 0x01020304
+JSON_CONFIG, STREAM_V2 = 1, 2
+HEADER = struct.Struct(
+    "<32sIIII"
+)  # magic, byte order, mandatory flags, optional flags, length of optional data
+STREAM_MAGIC = b"xenlab simulated stream\n"
+KB_PER_SECOND = 128 * 1024  # how fast memory is written or read
+SUSPEND_LIMIT = 60.0
+
+
+def save(xl: Invocation) -> int:
+    """``xl save DOMAIN FILE [CONFIG]``."""
+    options, operands = xl.options("save", "cpD", required=2)
+    letters = {letter for letter, _ in options}
+    if len(operands) > 3:
+        xl.out(help_on("save"))
+        return 1
+    domid, path = xl.domid(operands[0]), operands[1]
+    domain = xl.domain(domid)
+    if domain is None or domid == 0:
+        xl.err("unable to retrieve domain configuration\n")
+        return 1
+    config = retrieve_config(xl.world, domain)
+    if len(operands) == 3:
+        text = read_config(xl, operands[2])
+        if text is None:
+            return 1
+        config = parse_domain_config(xl, text, operands[2])
+    header = _header(config)
+    try:
+        xl.world.files.write(path, header)
+    except OSError:
+        xl.err(f"Failed to open temp file {path} for writing\n")
+        return 1
+    length = len(header) - HEADER.size
+    xl.err(f"Saving to {path} new xl format (info 0x3/0x0/{length})\n")
+    return _suspend(xl, domain, config, path, header, letters)
+
+
+def _header(config: DomainConfig) -> bytes:
+    text = libxl_json(config.to_json()).encode() + b"\n\0"
+    data = struct.pack("<I", len(text)) + text
+    return HEADER.pack(MAGIC, BYTE_ORDER, JSON_CONFIG | STREAM_V2, 0, len(data)) + data
+
+
+def _suspend(
+    xl: Invocation, domain: Domain, config: DomainConfig, path: str, header: bytes, letters: set[str]
+) -> int:
+    guest = domain.load
+    assert isinstance(guest, Guest)
+    if not xl.world.pass_time_until(lambda: guest.state.booted and domain.runnable, SUSPEND_LIMIT):
+        xl.log(
+            "libxl_dom_suspend.c:269:domain_suspend_common_pvcontrol_suspending",
+            "guest didn't acknowledge suspend, cancelling request",
+            domain.domid,
+        )
+        xl.err("Failed to save domain, resuming domain\n")
+        return 1
+    xl.machine.shut_down(domain, SUSPEND)
+    xl.world.pass_time(domain.memory_kb / KB_PER_SECOND)
+    stream = {"config": config.dump(), "guest": asdict(guest.state), "memory_kb": domain.memory_kb}
+    xl.world.files.write(path, header + STREAM_MAGIC + json.dumps(stream).encode())
+    if "p" in letters:
+        xl.machine.pause(domain)
+    if letters & {"p", "c"}:
+        xl.machine.resume(domain)
+    else:
+        destroy_domain(xl.world, domain)
+    return 0
+
+
+def restore(xl: Invocation) -> int:
+    """``xl restore [CONFIG] FILE``."""
+    options, operands = xl.options(
+        "restore", "FcpdeVA", {"vncviewer": "V", "vncviewer-autopass": "A"}, required=1
+    )
+    letters = {letter for letter, _ in options}
+    for letter in letters & set("FcVA"):
+        raise NotSimulated(f"xl restore -{letter}")
+    if len(operands) > 2:
+        xl.out(help_on("restore"))
+        return 1
+    path = operands[-1]
+    try:
+        data = xl.world.files.read(path)
+    except OSError as error:
+        xl.err(f"Can't open restore file: {error.strerror}\n")
+        return 1
+    stream = _read_header(xl, path, data)
+    if stream is None:
+        return 1
+    config = _config(xl, operands[0] if len(operands) == 2 else None, stream)
+    if config is None:
+        return 1
+    xl.world.pass_time(stream["memory_kb"] / KB_PER_SECOND)
+    how = Launch("p" in letters, "e" not in letters)
+    return 1 if launch(xl, config, how, GuestState(**stream["guest"])) else 0
+
+
+def _config(xl: Invocation, override: str | None, stream: dict[str, Any]) -> DomainConfig | None:
+    saved = DomainConfig.load(stream["config"])
+    if override is None:
+        xl.err("Parsing config from <saved>\n")
+        return saved
+    text = read_config(xl, override)
+    if text is None:
+        return None
+    xl.err(f"Parsing config from {override}\n")
+    return replace(parse_domain_config(xl, text, override), cmdline=saved.cmdline)
+
+
+def _read_header(xl: Invocation, path: str, data: bytes) -> dict[str, Any] | None:
+    if len(data) < HEADER.size:
+        xl.err("File has wrong magic number - corrupt or for a different tool?\n")
+        return None
+    magic, order, mandatory, optional, length = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        xl.err("File has wrong magic number - corrupt or for a different tool?\n")
+        return None
+    if order != BYTE_ORDER:
+        xl.err("File has wrong byte order\n")
+        return None
+    xl.err(f"Loading new save file {path} (new xl fmt info 0x{mandatory:x}/0x{optional:x}/{length})\n")
+    xl.err(" Savefile contains xl domain config in JSON format\n")
+    stream = data[HEADER.size + length :]
+    if not stream.startswith(STREAM_MAGIC):
+        raise NotSimulated("restoring a domain that was saved on a real host")
+    result = json.loads(stream.removeprefix(STREAM_MAGIC))
+    assert isinstance(result, dict)
+    return result

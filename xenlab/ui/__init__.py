@@ -1,0 +1,1 @@
+"""Parts that the book's pictures share: colours, a quiz, a player of traces, the transcript, figures."""

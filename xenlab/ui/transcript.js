@@ -1,0 +1,22 @@
+/** Fill `box` with a transcript's rows, newest last, and keep the newest in view unless the reader has scrolled up. */
+function fillTranscript(box, rows) {
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+  box.replaceChildren(...rows.map((row) => {
+    const asides = [];
+    if (row.times > 1) asides.push(h("span", { class: "aside" }, `${row.times} times`));
+    if (row.note) asides.push(h("span", { class: "aside" }, row.note));
+    if (row.status !== 0) asides.push(h("span", { class: "aside exit" }, `exit status ${row.status}`));
+    const block = h("div", { class: row.status === 0 ? "row" : "row failed" },
+      h("div", { class: "command" }, row.command, ...asides));
+    if (row.stdout.trim()) block.append(h("pre", {}, row.stdout.trimEnd()));
+    if (row.stderr.trim()) block.append(h("pre", { class: "stderr" }, row.stderr.trimEnd()));
+    return block;
+  }));
+  if (!rows.length) box.append(h("span", { class: "none" }, "No command has been run yet."));
+  if (atEnd) box.scrollTop = box.scrollHeight;
+}
+
+/** Return an empty transcript window: it scrolls by itself, takes the keyboard's focus and names itself. */
+function transcriptBox() {
+  return h("div", { class: "xl-transcript", tabindex: 0, role: "log", "aria-label": "Commands run in dom0" });
+}
