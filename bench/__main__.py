@@ -1,7 +1,7 @@
 """Measure everything (or the named parts), print the table and write it to bench/RESULTS.md.
 
-    python -m bench            all parts
-    python -m bench box        one part: bench/box.py
+python -m bench            all parts
+python -m bench box        one part: bench/box.py
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ PARTS = [path.stem for path in sorted(HERE.glob("*.py")) if path.stem not in ("_
 
 
 def machine() -> str:
-    models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return f"{os.cpu_count()} × {models[0]}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
+    models = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} × {models[0]}, Python {platform.python_version()}, {system}"
 
 
 def main(parts: list[str]) -> int:

@@ -36,7 +36,9 @@ def create(host: Host, number: int, **options: object) -> tuple[float, float]:
 def resident(host: Host) -> float:
     assert isinstance(host.dom0, Box)
     pid = (host.dom0.run_folder / "qemu.pid").read_text()
-    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    (line,) = [
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+    ]
     return int(line.split()[1]) / 2**20
 
 
@@ -67,9 +69,13 @@ def rows() -> list[Row]:
             times = [create(host, number, type=kind, memory=memory) for number in range(RUNS)]
             what = f"`xl create`, {kind} guest, {kernel}, {memory} MiB"
             result.append(Row(f"{what}: first console line", tuple(first for first, _ in times), "s", limit))
-            result.append(Row(f"{what}: its init has run", tuple(ready for _, ready in times), "s", 3 * limit))
+            result.append(
+                Row(f"{what}: its init has run", tuple(ready for _, ready in times), "s", 3 * limit)
+            )
         disk = ("/dev/vdc,raw,xvda,rw",)
         times = [create(host, n, memory=memory, disks=disk, vifs=("bridge=xenbr0",)) for n in range(RUNS)]
-        result.append(Row("the same pv guest with a disk and a bridged vif", tuple(first for first, _ in times), "s", 12))
+        result.append(
+            Row("the pv guest with a disk and a bridged vif", tuple(first for first, _ in times), "s", 12)
+        )
         result.append(Row("QEMU's resident memory after all this", (resident(host),), "GiB", 1.2))
     return result

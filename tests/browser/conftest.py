@@ -169,14 +169,14 @@ class Reader:
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
         light = "true" if name == "Light" else "false"
         self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
-        self.page.wait_for_timeout(400)
+        self.page.wait_for_timeout(200)
 
     def screenshot(self, name: str, of=None) -> None:
         """Keep what is seen now, with this element at the top of the view."""
         ARTEFACTS.mkdir(exist_ok=True)
         if of is not None:
             of.first.evaluate("element => element.scrollIntoView({block: 'start'})")
-            self.page.wait_for_timeout(250)
+            self.page.wait_for_timeout(120)
         self.page.screenshot(path=ARTEFACTS / f"{name}.png")
 
     def walk(self, name: str) -> None:
@@ -185,7 +185,7 @@ class Reader:
         scroller.evaluate("element => { element.scrollTop = 0; }")
         number = 0
         while True:
-            self.page.wait_for_timeout(250)
+            self.page.wait_for_timeout(120)
             number += 1
             self.screenshot(f"{name}-{number:02}")
             moved = scroller.evaluate(

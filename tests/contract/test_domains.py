@@ -127,6 +127,7 @@ UNKNOWN = "nosuch is an invalid domain identifier (rc=-6)\n"
 @pytest.mark.parametrize(
     "words",
     [
+        ("list", "nosuch"),
         ("pause", "nosuch"),
         ("unpause", "nosuch"),
         ("destroy", "nosuch"),
@@ -148,12 +149,6 @@ def test_an_unknown_domain_is_refused_in_xls_words(host, words):
     assert (status, said) == (1, UNKNOWN)
 
 
-def test_listing_an_unknown_domain(host):
-    status, said = fails(host, "xl", "list", "nosuch")
-    assert status == 1
-    assert said == "Error: Domain 'nosuch' does not exist.\n"
-
-
 def test_the_domid_of_an_unknown_domain(host):
     status, said = fails(host, "xl", "domid", "nosuch")
     assert status == 1
@@ -162,7 +157,7 @@ def test_the_domid_of_an_unknown_domain(host):
 
 def test_a_taken_name_is_refused_and_the_first_guest_goes_on(host, guest):
     before = guest.id
-    with pytest.raises(CommandFailed, match='A domain with name "web" already exists'):
+    with pytest.raises(CommandFailed, match='Domain with name "web" already exists'):
         host.create(name="web")
     assert guest.id == before
     assert guest.state in ALIVE
@@ -190,7 +185,7 @@ def test_a_configuration_without_a_kernel_is_refused(host):
 
 def test_a_missing_configuration_file(host):
     status, said = fails(host, "xl", "create", "/var/lib/xenlab/missing.cfg")
-    assert status == 1
+    assert status == 3  # xl hands on libxl's ERROR_FAIL, -3, as it is (xl_vmcontrol.c: create_domain)
     assert "/var/lib/xenlab/missing.cfg" in said
 
 

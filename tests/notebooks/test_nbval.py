@@ -43,7 +43,7 @@ def test_a_chapter_runs_on_the_simulator_in_under_20_seconds(path):
 @pytest.mark.box
 @pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
 def test_a_chapter_runs_on_a_real_xen(path):
-    process, _ = nbval(path, "box", 120)
+    process, _ = nbval(path, "box", 300)
     assert process.returncode == 0, process.stdout + process.stderr
 
 

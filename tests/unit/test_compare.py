@@ -83,10 +83,10 @@ def test_what_is_not_a_difference(left, right):
 
 
 def test_a_difference_shows_both_sides():
-    (found,) = compare(["# a comment", "", "asked  # why"], Scripted(stdout="a\nb\n"), Scripted(stdout="a\nc\n"))
-    assert str(found) == (
-        "row 3: asked  # why\n@@ -1,4 +1,4 @@\n $ asked\n a\n-b\n+c\n (exit status 0)"
+    (found,) = compare(
+        ["# a comment", "", "asked  # why"], Scripted(stdout="a\nb\n"), Scripted(stdout="a\nc\n")
     )
+    assert str(found) == ("row 3: asked  # why\n@@ -1,4 +1,4 @@\n $ asked\n a\n-b\n+c\n (exit status 0)")
 
 
 def test_files_are_put_and_time_passes(tmp_path):

@@ -191,7 +191,10 @@ def test_the_guest_plugs_its_vcpus(dom0):
 
 def test_cpu_time_follows_cap_and_pinning(dom0):
     for name in ("web", "db"):
-        dom0.put(CONFIG.replace("web", name).format("burn").encode() + b'vcpus = 1\ncpus = "0"\n', f"/root/{name}.cfg")
+        dom0.put(
+            CONFIG.replace("web", name).format("burn").encode() + b'vcpus = 1\ncpus = "0"\n',
+            f"/root/{name}.cfg",
+        )
         xl(dom0, f"create /root/{name}.cfg")
     dom0.wait(5)
     before = {name: seconds(dom0, name) for name in ("web", "db")}

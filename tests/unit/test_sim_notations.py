@@ -63,7 +63,14 @@ def test_what_is_wrong_with_a_disk(spec, what):
 
 @pytest.mark.parametrize(
     ("vdev", "number"),
-    [("xvda", 51712), ("xvdb", 51728), ("xvdaa1", 1 << 28 | 26 << 8 | 1), ("sda", 2048), ("hdc", 5632), ("fd0", None)],
+    [
+        ("xvda", 51712),
+        ("xvdb", 51728),
+        ("xvdaa1", 1 << 28 | 26 << 8 | 1),
+        ("sda", 2048),
+        ("hdc", 5632),
+        ("fd0", None),
+    ],
 )
 def test_disk_numbers(vdev, number):
     assert disk_number(vdev) == number
@@ -124,7 +131,16 @@ def test_what_is_shown_of_a_set_of_pcpus_reads_back(chosen):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("64", 65536), ("64m", 65536), ("1G", 1048576), ("512k", 512), ("2048b", 2), ("", 0), ("64MB", None), ("x", None)],
+    [
+        ("64", 65536),
+        ("64m", 65536),
+        ("1G", 1048576),
+        ("512k", 512),
+        ("2048b", 2),
+        ("", 0),
+        ("64MB", None),
+        ("x", None),
+    ],
 )
 def test_memory_sizes(text, size):
     assert parse_size_kb(text) == size

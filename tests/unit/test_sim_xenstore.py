@@ -67,8 +67,12 @@ def test_the_tree_is_indented_and_long_values_are_cut():
 def test_mistakes():
     dom0 = SimDom0()
     assert run(dom0, "xenstore-read", "/no") == ("", "xenstore-read: couldn't read path /no\n", 1)
-    assert run(dom0, "xenstore-ls", "/no")[1] == "xenstore-ls: xs_directory (/no): No such file or directory\n"
-    assert run(dom0, "xenstore-write", "relative", "1")[1] == "xenstore-write: could not write path relative\n"
+    assert (
+        run(dom0, "xenstore-ls", "/no")[1] == "xenstore-ls: xs_directory (/no): No such file or directory\n"
+    )
+    assert (
+        run(dom0, "xenstore-write", "relative", "1")[1] == "xenstore-write: could not write path relative\n"
+    )
 
 
 def test_files_are_written_appended_listed_and_removed():

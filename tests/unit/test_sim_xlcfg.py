@@ -52,7 +52,7 @@ def test_the_last_assignment_counts_and_plus_adds_to_it():
         ("a=1 b=2\nA\n", [(1, "`b'", "unexpected IDENT, expecting $end")]),
         ("a 1\n", [(1, "`1'", "unexpected NUMBER, expecting += or '='")]),
         ("=1\n", [(1, "`='", "unexpected '=', expecting $end or IDENT or NEWLINE or ';'")]),
-        ('v = ["a" "b"]\n', [(1, "`\"b\"'", "unexpected STRING, expecting ']'")]),
+        ('v = ["a" "b"]\n', [(1, '`"b"\'', "unexpected STRING, expecting ']'")]),
         ("x = [1,2\n", [(1, "`'", "unexpected $end, expecting ']'")]),
         (
             "a=1\n\n\nfoo bar\n\n\nfoo bar\n",
@@ -61,7 +61,9 @@ def test_the_last_assignment_counts_and_plus_adds_to_it():
     ],
 )
 def test_syntax_errors(text, expected):
-    assert errors_of(text) == [ERROR.format(line, near, f"syntax error, {what}") for line, near, what in expected]
+    assert errors_of(text) == [
+        ERROR.format(line, near, f"syntax error, {what}") for line, near, what in expected
+    ]
 
 
 @pytest.mark.parametrize(

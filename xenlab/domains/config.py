@@ -12,6 +12,9 @@ from xenlab.commands import XenlabError
 #: Where dom0 keeps the shipped guest: its kernel, and a first root file system that is also its only one.
 KERNEL = "/var/lib/xenlab-guest/vmlinux"
 RAMDISK = "/var/lib/xenlab-guest/initrd.gz"
+#: earlyprintk and loglevel 6: the kernel's banner is on the console as soon as the guest runs, its chatter is not.
+#: nokaslr: a random address protects nobody here, and finding one costs a second under emulation.
+ARGUMENTS = "console=hvc0 earlyprintk=xen loglevel=6 nokaslr mitigations=off"
 WORKLOADS = ("idle", "burn", "dirty:MiB-per-s", "disk", "counter", "ping")
 
 
@@ -45,7 +48,7 @@ class DomainConfig:
     ramdisk = "/var/lib/xenlab-guest/initrd.gz"
     memory = 128
     vcpus = 1
-    extra = "console=hvc0 quiet xenlab.workload=counter"
+    extra = "console=hvc0 earlyprintk=xen loglevel=6 nokaslr mitigations=off xenlab.workload=counter"
     <BLANKLINE>
 
     """
@@ -78,7 +81,7 @@ class DomainConfig:
 
     def text(self) -> str:
         """The configuration file."""
-        arguments = f"console=hvc0 quiet xenlab.workload={self.workload} {self.extra}".strip()
+        arguments = f"{ARGUMENTS} xenlab.workload={self.workload} {self.extra}".strip()
         values: dict[str, object] = {
             "name": self.name,
             "type": self.type,

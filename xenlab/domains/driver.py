@@ -131,7 +131,7 @@ class Domain:
             )
         return self._text(log)
 
-    def wait_for(self, text: str, seconds: float = 30) -> str:
+    def wait_for(self, text: str, seconds: float = 120) -> str:
         """Wait until the guest has printed `text`, and return all it has printed; raises `TooLate`."""
         end = self._host.now() + seconds
         while True:

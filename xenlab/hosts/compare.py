@@ -27,7 +27,7 @@ from xenlab.hosts.dom0 import Dom0
 UNTIL_LIMIT = 120.0  # seconds
 
 
-class BadRow(XenlabError, ValueError):  # noqa: N818 - as XenlabErrors are named here
+class BadRow(XenlabError, ValueError):
     """A row of a file of commands that cannot be understood."""
 
 
@@ -198,5 +198,13 @@ _MASKS: list[Mask] = [
         (r"^free_memory +: (?P<it>\d+)$", "#"),
         (r'(?:ring-ref|port|event-channel) = "(?P<it>\d+)"', "#"),
         (r'"/dev/pts/(?P<it>\d+)"', "#"),
+        (r"\bmfn 0x(?P<it>[0-9a-f]+)", "#"),
+        (
+            r"^.{32} +\S+ +\d+(?P<it> +\d+) +[r-][b-]- .*  all / ",
+            "#",
+        ),  # xl vcpu-list: the pCPU, unless pinned
+        # who runs at this very moment
+        (r"     (?P<it>[-r][-b])[-p][-s].[-d] ", ".."),  # xl list
+        (r"^.{32} +\S+ +\d+ +\S+ +(?P<it>[r-][b-])- ", ".."),  # xl vcpu-list
     )
 ]

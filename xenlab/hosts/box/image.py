@@ -42,7 +42,7 @@ class NoRoom(XenlabError):
 
 @dataclass(frozen=True)
 class Image:
-    """A whole image on disk: the accelerator its snapshot was made with, and whether its guests have the small kernel."""
+    """A whole image on disk, the accelerator its snapshot was made with, and which kernel its guests have."""
 
     folder: Path
     accelerator: tuple[str, ...]
@@ -125,6 +125,9 @@ def build(progress: Progress = lambda step, done: None, *, small_guest: bool = F
                 _build(Path(work), apt, packages, progress, small_guest)
                 target.parent.mkdir(exist_ok=True)
                 (Path(work) / "image").rename(target)
+            _remove_others(target)
+        # `find` takes the image that was asked for last.
+        os.utime(target / "image.json")
         progress("ready", 1.0)
         return _load(target)
 
@@ -221,6 +224,13 @@ def _sweep(cache: Path) -> None:
     """Remove what a build that was killed has left: we hold the lock, so nobody is at work there."""
     for leftover in cache.glob("building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _remove_others(target: Path) -> None:
+    """Remove images of the same kind by an older recipe; a box that runs has all it needs of its own open."""
+    for other in target.parent.glob("*/image.json"):
+        if other.parent != target and _load(other.parent).small_guest == _load(target).small_guest:
+            shutil.rmtree(other.parent)
 
 
 def _is_being_built(cache: Path) -> bool:

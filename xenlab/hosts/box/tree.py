@@ -123,12 +123,25 @@ def dom0_initramfs(busybox: bytes, modules: Modules) -> bytes:
     return gzip.compress(cpio.archive(entries), 6, mtime=0)
 
 
+#: What the guest's init calls; links made here cost nothing at boot.
+APPLETS = (
+    "sh mount insmod usleep sleep ip dd ping cat ls free ps ifconfig grep head wc mkdir umount sync".split()
+)
+#: The kernel runs these two when dom0 says `xl shutdown` or `xl reboot` (Linux: drivers/xen/manage.c).
+ENDINGS = ("poweroff", "reboot")
+
+
 def guest_initramfs(busybox: bytes, modules: Modules | None) -> bytes:
     """All of a guest's user space: busybox, its init, and the frontends where the kernel has them as modules."""
     files = modules.closure(recipe.GUEST_MODULES) if modules else []
     entries = [
         cpio.program("init", recipe.read("guest-init")),
         cpio.program("bin/busybox", busybox),
+        *(cpio.symlink(f"bin/{name}", "busybox") for name in APPLETS),
+        *(
+            cpio.program(f"sbin/{verb}", f"#!/bin/sh\nexec /bin/busybox {verb} -f\n".encode())
+            for verb in ENDINGS
+        ),
         *(cpio.folder(name) for name in ("proc", "sys", "dev", "tmp", "mnt")),
         *(cpio.program(f"modules/{path.name.split('.')[0]}.ko", module_bytes(path)) for path in files),
     ]

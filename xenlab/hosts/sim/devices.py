@@ -93,7 +93,7 @@ def add_disks(world: World, config: DomainConfig, domid: int, log: Log) -> None:
     for disk in config.disks:
         number = disk_number(disk.vdev or "")
         if number is None:
-            for where in ("236:libxl__device_from_disk", "335:device_disk_add"):
+            for where in ("214:libxl__device_from_disk", "335:device_disk_add"):
                 libxl_log(
                     log,
                     f"libxl_disk.c:{where}",

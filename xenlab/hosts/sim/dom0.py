@@ -16,6 +16,17 @@ from xenlab.hosts.sim.xenstore_tools import xenstore_tool
 from xenlab.hosts.sim.xl import xl
 
 COMMAND_SECONDS = 0.05  # time that every command takes
+FOLDERS = (
+    "/dev",
+    "/etc/xen",
+    "/proc/xen",
+    "/root",
+    "/tmp",
+    "/var/lib/xen",
+    "/var/lib/xenlab",
+    "/var/lib/xenlab-guest",
+    "/var/log/xen/console",
+)
 GUEST_FILES = ("/var/lib/xenlab-guest/vmlinux", "/var/lib/xenlab-guest/initrd.gz")
 XL_CONF = 'autoballoon="off"\nvif.default.bridge="xenbr0"\n'
 
@@ -44,8 +55,9 @@ class SimDom0(Dom0):
 
     def _lay_out_files(self) -> None:
         files = self.world.files
-        for folder in ("/root", "/tmp", "/var/log/xen/console", "/var/lib/xen", "/var/lib/xenlab"):
+        for folder in FOLDERS:
             files.make_folder(folder)
+        files.write("/dev/null", b"")
         files.write("/etc/xen/xl.conf", XL_CONF.encode())
         files.write("/etc/hostname", f"{self.world.spec.hostname}\n".encode())
         files.write("/proc/xen/capabilities", b"control_d\n")

@@ -14,6 +14,7 @@ from typing import Any
 from xenlab.hosts.sim.machine import GuestType
 
 Json = dict[str, Any]
+INVALID_DOMID = 2**32 - 1  # stands for "the next free one"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,9 @@ class DomainConfig:
     cap: int | None = None
     scheduler: str | None = None
     pool: str | None = None
+    domid: int | None = None
+    stored: bool = False  # it is what libxl keeps of a domain that it has created
+    bare: bool = False  # dom0's, which libxl did not create
     hap: bool | None = None
     nomigrate: bool | None = None
     localtime: bool | None = None
@@ -130,9 +134,10 @@ class DomainConfig:
             type=self.type,
             hap=_defbool(self.hap),
             name=self.name,
-            uuid=self.uuid,
+            domid=self.domid,
+            uuid=None if self.bare else self.uuid,
             pool_name=self.pool,
-            run_hotplug_scripts="True",
+            run_hotplug_scripts=None if self.bare else "True",
         )
         built = _kept(
             max_vcpus=self.max_vcpus or None,
@@ -142,6 +147,7 @@ class DomainConfig:
             numa_placement=_defbool(self.numa_placement),
             max_memkb=self.max_memory_kb,
             target_memkb=self.memory_kb,
+            video_memkb=0 if self.stored else None,
             shadow_memkb=self.shadow_kb,
             localtime=_defbool(self.localtime),
             disable_migrate=_defbool(self.nomigrate),
@@ -149,12 +155,13 @@ class DomainConfig:
             max_maptrack_frames=self.max_maptrack_frames,
             max_grant_version=self.max_grant_version,
             sched_params=_kept(sched=self.scheduler, weight=self.weight, cap=self.cap),
-            claim_mode="True",
+            claim_mode=None if self.bare else "True",
             kernel=self.kernel,
             cmdline=self.cmdline,
             ramdisk=self.ramdisk,
         )
-        built |= {f"type.{self.type}": {}, "arch_arm": {}, "arch_x86": {}}
+        x86 = {"msr_relaxed": "False"} if self.stored else {}
+        built |= {f"type.{self.type}": {}, "arch_arm": {}, "arch_x86": x86}
         actions = {
             name: value
             for name in ("on_poweroff", "on_reboot", "on_watchdog", "on_crash", "on_soft_reset")

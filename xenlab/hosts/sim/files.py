@@ -10,12 +10,13 @@ Content = bytes | Callable[[], bytes]
 
 
 class Files:
-    """A file system in memory. Paths are absolute; folders come into being with what is put in them.
+    """A file system in memory.
 
     Raises the exceptions of Python's own file calls (`FileNotFoundError`, `IsADirectoryError`,
     `NotADirectoryError`), with their ``strerror``.
 
     >>> files = Files()
+    >>> files.make_folder("/root")
     >>> files.write("/root/web.cfg", b"memory = 64")
     >>> files.read("/root/web.cfg"), files.names("/root")
     (b'memory = 64', ['web.cfg'])
@@ -36,11 +37,15 @@ class Files:
         return content() if callable(content) else content
 
     def write(self, path: str, data: Content) -> None:
-        """Replace the file `path`, making the folders above it; `data` may be a function that computes it."""
+        """Replace the file `path` in a folder that exists; `data` may be a function that computes it."""
         path = absolute(path)
+        folder = split_path(path)[0]
         if path in self._folders:
             raise IsADirectoryError(21, "Is a directory", path)
-        self.make_folder(split_path(path)[0])
+        if folder in self._files:
+            raise NotADirectoryError(20, "Not a directory", path)
+        if folder not in self._folders:
+            raise FileNotFoundError(2, "No such file or directory", path)
         self._files[path] = data
 
     def append(self, path: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-class BadOption(Exception):  # noqa: N818
+class BadOption(Exception):
     """An option that is unknown, lacks its value, or may not have one; `letter` is ``optopt``."""
 
     def __init__(self, letter: str, text: str) -> None:

@@ -35,6 +35,7 @@ class GuestState:
 
     booted: bool = False
     count: int = 0  # the last number that the workload `counter` printed
+    online: tuple[int, ...] = (0,)  # the vCPUs it uses
 
 
 class Guest:
@@ -54,6 +55,9 @@ class Guest:
         self._ballooning = False
         self._watches: list[Callable[[], None]] = []
         domain.load = self
+        if self.state.booted:
+            for number, vcpu in enumerate(domain.vcpus):
+                vcpu.online = number in self.state.online
         world.env.process(self._life())
 
     def demand(self, vcpu: int) -> float:
@@ -62,11 +66,18 @@ class Guest:
             return float(vcpu == 0)
         return DEMANDS.get(self.workload.split(":")[0], IDLE_DEMAND)
 
+    def suspend(self) -> GuestState:
+        """What it is in the middle of, for a save file."""
+        vcpus = enumerate(self._domain.vcpus)
+        self.state.online = tuple(number for number, vcpu in vcpus if vcpu.online)
+        return self.state
+
     # -- the main process
 
     def _life(self) -> Steps:
         yield from self._work(0)
-        if not self.state.booted:
+        restored = self.state.booted
+        if not restored:
             if "quiet" not in self._cmdline.split():
                 self._print(f"[    0.000000] Command line: {self._cmdline}")
                 self._print("[    0.000000] Booting paravirtualized kernel on Xen")
@@ -74,14 +85,14 @@ class Guest:
             self._world.machine.account()
             self.state.booted = True
             self._print(f"xenlab: workload={self.workload}")
-        self._connect()
+        self._connect(restored)
         if self.workload == "counter":
             while True:
                 yield from self._sleep(1.0)
                 self.state.count += 1
                 self._print(f"counter {self.state.count}")
 
-    def _connect(self) -> None:
+    def _connect(self, restored: bool) -> None:
         store = self._world.store
         for feature in ("poweroff", "reboot", "suspend"):
             store.write(f"{self._home}/control/feature-{feature}", "1")
@@ -91,7 +102,8 @@ class Guest:
             store.watch(f"{self._home}/cpu", lambda _: self._start(self._plug_vcpus())),
         ]
         devices.connect(self._world, self._domain.domid)
-        self._start(self._plug_vcpus(0))
+        if not restored:
+            self._start(self._plug_vcpus(at_boot=True))
         self._start(self._balloon())
 
     def _start(self, steps: Steps) -> None:
@@ -137,11 +149,13 @@ class Guest:
         target = int(self._world.store.read(f"{self._home}/memory/target") or 0)
         return max(target, min(GUEST_NEEDS_KB, self._domain.memory_kb))
 
-    def _plug_vcpus(self, seconds: float = HOTPLUG_SECONDS) -> Steps:
-        yield from self._work(seconds)
+    def _plug_vcpus(self, at_boot: bool = False) -> Steps:
+        yield from self._work(0 if at_boot else HOTPLUG_SECONDS)
         self._world.machine.account()
         for number, vcpu in enumerate(self._domain.vcpus):
-            vcpu.online = self._world.store.read(f"{self._home}/cpu/{number}/availability") == "online"
+            wanted = self._world.store.read(f"{self._home}/cpu/{number}/availability") == "online"
+            # Linux brings a vCPU up by itself only at boot; later that is udev's work, which this guest lacks.
+            vcpu.online = wanted if at_boot else vcpu.online and wanted
 
     # -- time, as the guest has it
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 Log = Callable[[str], None]  # takes text for standard error, with its line end
 
-ERROR_FAIL, ERROR_INVAL, ERROR_TIMEDOUT, ERROR_GUEST_TIMEDOUT = -3, -6, -9, -8  # libxl_types.idl
-ERROR_DOMAIN_NOTFOUND = -21
+ERROR_FAIL, ERROR_INVAL, ERROR_TIMEDOUT, ERROR_DOMAIN_NOTFOUND = -3, -6, -9, -21  # libxl_types.idl
 
 
 class LibxlError(Exception):
@@ -31,3 +30,8 @@ def libxl_log(
     """
     domain = f"Domain {domid}:" if domid is not None and 0 < domid < 0x7FF0 else ""
     log(f"libxl: {level}: {where}: {domain}{text}{f': {errno}' if errno else ''}\n")
+
+
+def xc_panic(log: Log, where: str, text: str) -> None:
+    """Log that building a domain had to be given up, as libxenguest's xc_dom_panic does."""
+    log(f"xc: error: panic: {where}: {text}\n")

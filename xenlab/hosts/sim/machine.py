@@ -46,7 +46,7 @@ class Vcpu:
     seconds: float = 0.0
     pcpu: int = 0
     running: bool = False
-    blocked: bool = False  # waiting for an event; stays as it was while the domain is paused
+    blocked: bool = False  # waiting for an event
 
 
 class Load(Protocol):
@@ -69,6 +69,7 @@ class Domain:
     )  # fires when it stops, goes on, or ends; then a new one takes its place
     memory_kb: int = 0
     max_memory_kb: int = 0
+    peak_kb: int = 0  # the most memory it has had: how far its p2m table reaches
     weight: int = 256
     cap: int = 0
     pauses: int = 0  # pause count: each `xl pause` adds one, each `xl unpause` takes one away
@@ -149,6 +150,8 @@ class Machine:
         """Stop its vCPUs; pauses add up (DOMCTL_pausedomain)."""
         self.account()
         domain.pauses += 1
+        for vcpu in domain.vcpus:
+            vcpu.blocked = False  # the next timer event ends its wait, and there it stays
         self._announce(domain)
 
     def unpause(self, domain: Domain) -> None:
@@ -192,6 +195,7 @@ class Machine:
         if memory_kb - domain.memory_kb > self.free_kb:
             raise OutOfMemoryError
         domain.memory_kb = memory_kb
+        domain.peak_kb = max(domain.peak_kb, memory_kb)
 
     # -- processors
 

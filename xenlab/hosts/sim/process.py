@@ -8,7 +8,7 @@ from typing import NoReturn
 from xenlab.commands import Completed, XenlabError
 
 
-class NotSimulated(XenlabError):  # noqa: N818 - as XenlabErrors are named here
+class NotSimulated(XenlabError):
     """A command that the simulated dom0 does not interpret yet; a real host runs it."""
 
     def __init__(self, what: str) -> None:
@@ -18,7 +18,7 @@ class NotSimulated(XenlabError):  # noqa: N818 - as XenlabErrors are named here
         )
 
 
-class ExitProgram(Exception):  # noqa: N818
+class ExitProgram(Exception):
     """The end of a program from within, with its exit status."""
 
     def __init__(self, status: int) -> None:

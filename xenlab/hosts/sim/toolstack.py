@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from xenlab.hosts.sim import devices
-from xenlab.hosts.sim.domconfig import DomainConfig
+from xenlab.hosts.sim.domconfig import INVALID_DOMID, DomainConfig
 from xenlab.hosts.sim.guest import Guest, GuestState
-from xenlab.hosts.sim.libxl_log import ERROR_FAIL, ERROR_INVAL, LibxlError, Log, libxl_log
+from xenlab.hosts.sim.libxl_log import ERROR_FAIL, ERROR_INVAL, LibxlError, Log, libxl_log, xc_panic
 from xenlab.hosts.sim.machine import Domain, OutOfMemoryError
+from xenlab.hosts.sim.process import NotSimulated
 from xenlab.hosts.sim.world import World
 
 DEFAULT_MEMORY_KB = 32 * 1024  # libxl__domain_build_info_setdefault
@@ -23,16 +24,18 @@ def lay_out_dom0(world: World) -> None:
     """Put into a new world's xenstore what xen-init-dom0 and the daemons write."""
     store = world.store
     store.make("/tool/xenstored")
-    store.write("/local/domain/0/name", "Domain-0")
+    for feature in ("poweroff", "reboot", "suspend"):
+        store.write(f"/local/domain/0/control/feature-{feature}", "1")
     store.write("/local/domain/0/domid", "0")
-    dom0_kb = world.machine.domains[0].memory_kb
-    world.machine.domains[0].max_memory_kb = dom0_kb
-    store.write("/local/domain/0/memory/target", str(dom0_kb))
-    store.write("/local/domain/0/memory/static-max", str(dom0_kb))
+    store.write("/local/domain/0/name", "Domain-0")
     store.write("/local/pool/0/name", "Pool-0")
-    world.configs[0] = DomainConfig(
-        "Domain-0", world.machine.domains[0].uuid, max_vcpus=world.spec.dom0_vcpus, on_reboot="destroy"
-    )
+
+
+def fill_dom0_memory(world: World) -> None:
+    """Write dom0's memory into xenstore when it is first asked for (libxl__fill_dom0_memory_info)."""
+    if world.store.read("/local/domain/0/memory/target") is None:
+        for key in ("target", "static-max"):
+            world.store.write(f"/local/domain/0/memory/{key}", str(world.machine.domains[0].memory_kb))
 
 
 def create_domain(world: World, config: DomainConfig, log: Log, state: GuestState | None = None) -> Domain:
@@ -41,6 +44,12 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
     Raises `LibxlError` after taking down what had been made.
     """
     config = _with_defaults(config)
+    if config.domid not in (None, INVALID_DOMID):
+        raise NotSimulated("a domain that asks for its id")
+    if config.pool not in (None, "Pool-0", "0"):
+        text = f"Illegal pool specified: {config.pool}"
+        libxl_log(log, "libxl_create.c:1134:libxl__domain_config_setdefault", text)
+        raise LibxlError(ERROR_INVAL)
     domain = world.machine.create_domain(config.uuid, config.type, config.max_vcpus)
     try:
         _make(world, config, domain, log)
@@ -49,10 +58,10 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
         devices.add_disks(world, config, domain.domid, log)
     except LibxlError:
         destroy_domain(world, domain)
-        raise
+        raise LibxlError(ERROR_FAIL) from None
     devices.add_vifs(world, config, domain.domid)
     _add_console(world, domain)
-    world.configs[domain.domid] = config
+    world.configs[domain.domid] = replace(config, stored=True, domid=INVALID_DOMID)
     Guest(world, domain, config.name, config.cmdline or "", state)
     return domain
 
@@ -127,9 +136,7 @@ def set_affinity(
     """Set where a vCPU may run (hard) and where it runs best (soft); None leaves one as it is."""
     pcpus = world.machine.all_pcpus
     problem = None
-    if vcpu >= len(domain.vcpus):
-        problem = "No such process"
-    elif hard is not None and not hard & pcpus:
+    if vcpu >= len(domain.vcpus) or (hard is not None and not hard & pcpus):
         problem = "Invalid argument"
     if problem:
         libxl_log(
@@ -201,6 +208,7 @@ def _make(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
 def _build(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     """libxl__domain_build: affinities, memory, the kernel, and the domain's settings in xenstore."""
     try:
+        _place(world, config, log)
         for vcpu in range(max(len(config.hard_affinity), len(config.soft_affinity))):
             hard = config.hard_affinity[vcpu] if vcpu < len(config.hard_affinity) else None
             soft = config.soft_affinity[vcpu] if vcpu < len(config.soft_affinity) else None
@@ -224,11 +232,22 @@ def _build(world: World, config: DomainConfig, domain: Domain, log: Log) -> None
     _announce(world, config, domain)
 
 
+def _place(world: World, config: DomainConfig, log: Log) -> None:
+    """numa_place_domain, on a machine of one node."""
+    automatic = config.numa_placement is not False
+    if automatic and config.hard_affinity and not config.hard_affinity[0] & world.machine.all_pcpus:
+        text = "Hard affinity completely outside of domain's cpupool!"
+        libxl_log(log, "libxl_dom.c:190:numa_place_domain", text)
+        raise LibxlError(ERROR_INVAL)
+
+
 def _load(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     lines = (646, 659) if config.type == "pv" else (874, 926)
     build = "libxl__build_pv" if config.type == "pv" else "libxl__domain_firmware"
     for path, line, what in ((config.kernel, lines[0], "kernel"), (config.ramdisk, lines[1], "ramdisk")):
         if path and not world.files.is_file(path):
+            problem = f"failed to open file '{path}': No such file or directory: Internal error"
+            xc_panic(log, "xg_dom_core.c:205", problem)
             libxl_log(
                 log,
                 f"libxl_dom.c:{line}:{build}",
@@ -240,6 +259,8 @@ def _load(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     try:
         world.machine.populate(domain, memory_kb)
     except OutOfMemoryError:
+        problem = "xc_dom_boot_mem_init: can't allocate low memory for domain: Out of memory"
+        xc_panic(log, "xg_dom_boot.c:119", problem)
         libxl_log(
             log,
             "libxl_dom.c:586:libxl__build_dom",

@@ -115,4 +115,5 @@ class Xenstore:
 
 
 def _names(path: str) -> Iterator[str]:
+    path = path if path.startswith("/") else f"/local/domain/0/{path}"  # relative to dom0's own home
     return (name for name in path.split("/") if name)

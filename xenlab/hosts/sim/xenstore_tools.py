@@ -194,14 +194,14 @@ _MODES: dict[str, Callable[[_Run, list[str]], int]] = {
 
 
 def valid_path(path: str) -> bool:
-    """May xenstored take this as a path: absolute, no doubled or trailing slash, only its characters?
+    """May xenstored take this as a path: no doubled or trailing slash, only its characters?
 
     >>> valid_path("/local/domain/0"), valid_path("/local//domain"), valid_path("/local/"), valid_path("/a b")
     (True, False, False, False)
     """
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-/_@")
     tidy = path == "/" or not path.endswith("/")
-    return path.startswith("/") and tidy and "//" not in path and set(path) <= allowed
+    return bool(path) and tidy and "//" not in path and set(path) <= allowed
 
 
 def sanitised(value: str) -> str:

@@ -24,7 +24,7 @@ def list_(xl: Invocation) -> int:
     if domains is None:
         return 1
     if "l" in letters:
-        xl.out(libxl_json([_long_entry(xl, domain) for domain in domains]) + "\n")
+        xl.out(libxl_json([_long_entry(xl, domain) for domain in domains]) + "\n\n")
     else:
         _print_table(xl, domains, letters)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from xenlab.hosts.sim.machine import Domain
+from xenlab.hosts.sim.toolstack import fill_dom0_memory
 from xenlab.hosts.sim.xl.invocation import Invocation
 
 EXTRA_KB = 1024  # LIBXL_MAXMEM_CONSTANT: Xen's limit is so far above the target
@@ -30,10 +31,8 @@ def mem_set(xl: Invocation) -> int:
     domid, size, text = _arguments(xl, "mem-set")
     if size is None:
         return _invalid(xl, text)
-    domain = xl.domain(domid)
+    domain = _domain(xl, domid)
     if domain is None or not _set_target(xl, domain, size):
-        if domain is None:
-            xl.log("libxl_mem.c:210:libxl_set_memory_target", "unable to retrieve domain configuration")
         xl.err(f"cannot set domid {domid} dynamic max memory to : {text}\n")
         return 1
     return 0
@@ -44,7 +43,7 @@ def mem_max(xl: Invocation) -> int:
     domid, size, text = _arguments(xl, "mem-max")
     if size is None:
         return _invalid(xl, text)
-    domain = xl.domain(domid)
+    domain = _domain(xl, domid)
     if domain is None or not _set_maximum(xl, domain, size):
         xl.err(f"cannot set domid {domid} static max memory to : {text}\n")
         return 1
@@ -54,6 +53,16 @@ def mem_max(xl: Invocation) -> int:
 def _arguments(xl: Invocation, command: str) -> tuple[int, int | None, str]:
     _, operands = xl.options(command, required=2)
     return xl.domid(operands[0]), parse_size_kb(operands[1]), operands[1]
+
+
+def _domain(xl: Invocation, domid: int) -> Domain | None:
+    domain = xl.domain(domid)
+    if domain is None:
+        text = f"unable to find domain info for domain {domid}"
+        xl.log("libxl_dom.c:1216:libxl__userdata_path", text, errno="Success")
+    elif domid == 0:
+        fill_dom0_memory(xl.world)
+    return domain
 
 
 def _invalid(xl: Invocation, text: str) -> int:

@@ -29,6 +29,8 @@ HEADER = struct.Struct(
     "<32sIIII"
 )  # magic, byte order, mandatory flags, optional flags, length of optional data
 STREAM_MAGIC = b"xenlab simulated stream\n"
+PAGE_KB = 4
+FRAMES_PER_REPORT = 1024
 KB_PER_SECOND = 128 * 1024  # how fast memory is written or read
 SUSPEND_LIMIT = 60.0
 
@@ -45,7 +47,8 @@ def save(xl: Invocation) -> int:
     if domain is None or domid == 0:
         xl.err("unable to retrieve domain configuration\n")
         return 1
-    config = retrieve_config(xl.world, domain)
+    kept_domid = domid if "D" in letters else None
+    config = replace(retrieve_config(xl.world, domain), domid=kept_domid)
     if len(operands) == 3:
         text = read_config(xl, operands[2])
         if text is None:
@@ -81,9 +84,11 @@ def _suspend(
         )
         xl.err("Failed to save domain, resuming domain\n")
         return 1
+    xl.err(f"xc: info: Saving domain {domain.domid}, type x86 PV\n")
     xl.machine.shut_down(domain, SUSPEND)
     xl.world.pass_time(domain.memory_kb / KB_PER_SECOND)
-    stream = {"config": config.dump(), "guest": asdict(guest.state), "memory_kb": domain.memory_kb}
+    _report_progress(xl, domain.peak_kb // PAGE_KB)
+    stream = {"config": config.dump(), "guest": asdict(guest.suspend()), "memory_kb": domain.memory_kb}
     xl.world.files.write(path, header + STREAM_MAGIC + json.dumps(stream).encode())
     if "p" in letters:
         xl.machine.pause(domain)
@@ -92,6 +97,17 @@ def _suspend(
     else:
         destroy_domain(xl.world, domain)
     return 0
+
+
+def _report_progress(xl: Invocation, frames: int) -> None:
+    """One report every 4 MiB, of which the logger prints those that are 5 % further (xtl_logger_stdio.c)."""
+    printed = 0
+    for written in (*range(0, frames, FRAMES_PER_REPORT), frames):
+        percent = written * 100 // frames
+        if percent >= printed + 5:
+            xl.err(f"xc: progress: Frames: {written}/{frames}  {percent:3d}%\n")
+            printed = percent
+    xl.err("xc: progress: End of stream: 0/0    0%\n")
 
 
 def restore(xl: Invocation) -> int:
@@ -118,8 +134,31 @@ def restore(xl: Invocation) -> int:
     if config is None:
         return 1
     xl.world.pass_time(stream["memory_kb"] / KB_PER_SECOND)
-    how = Launch("p" in letters, "e" not in letters)
-    return 1 if launch(xl, config, how, GuestState(**stream["guest"])) else 0
+    if stream["memory_kb"] > xl.machine.free_kb:
+        raise NotSimulated("restoring a domain for which there is not enough memory")
+    if launch(xl, config, Launch("p" in letters, "e" not in letters), _guest_state(stream["guest"])):
+        return 1
+    _report_restored(xl, config.name)
+    return 0
+
+
+def _report_restored(xl: Invocation, name: str) -> None:
+    home = f"/local/domain/{xl.domid(name)}"
+    store_page, console_page = (
+        int(xl.world.store.read(f"{home}/{ring}/ring-ref") or 0) for ring in ("store", "console")
+    )
+    for line in (
+        "Found x86 PV domain from Xen 4.17",
+        "Restoring domain",
+        "Restore successful",
+        f"XenStore: mfn {store_page:#x}, dom 0, evt 1",
+        f"Console: mfn {console_page:#x}, dom 0, evt 2",
+    ):
+        xl.err(f"xc: info: {line}\n")
+
+
+def _guest_state(fields: dict[str, Any]) -> GuestState:
+    return GuestState(**{**fields, "online": tuple(fields["online"])})
 
 
 def _config(xl: Invocation, override: str | None, stream: dict[str, Any]) -> DomainConfig | None:

@@ -131,6 +131,9 @@ def _print_domains(xl: Invocation, domids: list[int], scheduler: str) -> int:
     for domid in domids:
         domain = xl.domain(domid)
         if domain is None:
+            where, problem = "libxl_dom.c:76:libxl__domain_cpupool", "No such file or directory"
+            xl.log(where, "getinfolist failed 0", errno=problem)
+            xl.log("libxl_sched.c:905:libxl_domain_sched_params_get", "Unknown scheduler", domid)
             xl.err("libxl_domain_sched_params_get failed.\n")
             return 1
         if xl.world.spec.scheduler != scheduler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,33 +16,17 @@ class Subcommand:
 
     name: str
     description: str
-    usage: str | None
-    options: str | None
-    dry_run: bool
-    modifies: bool
+    modifies: bool = False
+    dry_run: bool = False
+    usage: str | None = None
+    options: str | None = None
 
 
 @cache
 def subcommands() -> dict[str, Subcommand]:
     """All subcommands, in the order in which ``xl help`` lists them."""
-    text = files(__package__).joinpath("usage.txt").read_text(encoding="utf-8")
-    blocks = [block.removesuffix("\n") for block in text.split("\n## ")[1:]]
-    return {command.name: command for command in map(_subcommand, blocks)}
-
-
-def _subcommand(block: str) -> Subcommand:
-    title, _, body = block.partition("\n")
-    name, _, flags = title.partition(" ")
-    description, has_usage, rest = body.partition("\nusage:\n")
-    usage, has_options, options = rest.partition("\noptions:\n")
-    return Subcommand(
-        name,
-        description,
-        usage if has_usage else None,
-        options if has_options else None,
-        dry_run="N" in flags,
-        modifies="f" in flags,
-    )
+    table = tomllib.loads(files(__package__).joinpath("usage.toml").read_text(encoding="utf-8"))
+    return {name: Subcommand(name, **fields) for name, fields in table.items()}
 
 
 def find_subcommand(name: str) -> Subcommand | None:

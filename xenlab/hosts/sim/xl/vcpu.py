@@ -82,7 +82,8 @@ def vcpu_list(xl: Invocation) -> int:
         domid = xl.domid(name)
         found = xl.domain(domid)
         if found is None:
-            xl.log("libxl_domain.c:1667:libxl_list_vcpu", "Getting infolist", domid)
+            where = "libxl_domain.c:1667:libxl_list_vcpu"
+            xl.log(where, "Getting infolist", domid, "No such file or directory")
         else:
             _print_vcpus(xl, found)
     return 0
@@ -138,7 +139,7 @@ def _set_online(xl: Invocation, domid: int, domain: Domain | None, count: int) -
             xl.world.store.write(f"/local/domain/{domid}/cpu/{vcpu}/availability", state)
         return 0
     if count == 0:
-        xl.log(f"libxl_domain.c:1863:{where}", "Requested 0 VCPUs!", domid, "Success")
+        xl.log(f"libxl_domain.c:1863:{where}", "Requested 0 VCPUs!", domid, "Function not implemented")
     else:
         text = f"Requested {count} VCPUs, however maxcpus is {most}!"
         xl.log(f"libxl_domain.c:1869:{where}", text, domid, "Success")
