@@ -44,6 +44,7 @@ def test_a_chapter_runs_and_is_readable_in_both_themes(reader, chapter):
     reader.open(f"chapters/{chapter}.ipynb")
     reader.run_all()
     assert reader.errors() == []
+    reader.theme("Light")
     reader.walk(chapter)
     for theme in THEMES:
         reader.theme(theme)
@@ -61,6 +62,7 @@ def domains(new_reader):
     reader = new_reader()
     reader.open("chapters/10_domains.ipynb")
     reader.run_all()
+    reader.theme("Light")
     expect(reader.page.locator(".xl-dashboard")).to_be_visible()
     return reader
 
@@ -80,6 +82,8 @@ def test_the_dashboards_buttons_move_domains_and_the_list_follows(domains):
     expect(status).to_contain_text("Ran xl create")
     expect(row).to_have_class("selected")
     domains.screenshot("dashboard-created", board)
+    board.get_by_role("button", name="Let 10 s pass").click()  # it boots; before that it cannot be saved
+    expect(status).to_contain_text("Done")
 
     press("pause")
     expect(row).to_contain_text("paused")
@@ -87,6 +91,7 @@ def test_the_dashboards_buttons_move_domains_and_the_list_follows(domains):
     expect(board.locator(".arrow.lit")).to_have_attribute("data-events", "pause")
     expect(board.locator(".xl-transcript")).to_contain_text("xl pause shop")
     assert domains.ask("host['shop'].state.value") == "'paused'"
+    expect(board.locator(".xl-transcript .row").last).to_be_in_viewport()
     domains.screenshot("dashboard-paused", board)
 
     press("unpause")
@@ -124,13 +129,28 @@ def test_a_button_that_fails_says_why_and_nothing_is_lost(domains):
     assert domains.complaints == []
 
 
+def test_a_press_is_heard_while_the_page_looks_at_the_host(domains):
+    board = domains.page.locator(".xl-dashboard")
+    board.get_by_label("New domain").fill("quick")
+    board.get_by_label("MiB").fill("64")
+    board.evaluate(
+        """(board) => {
+            board.querySelector("button[title='xl list']").click();
+            board.querySelector("[data-button=create]").click();
+        }"""
+    )
+    expect(board.locator("tbody tr", has_text="quick")).to_be_visible()
+    expect(board.locator("[data-button=pause]")).to_be_enabled()
+
+
 def test_the_table_follows_commands_from_cells_and_the_clock(domains):
     board = domains.page.locator(".xl-dashboard")
     board.scroll_into_view_if_needed()
-    domains.ask("web.pause()")
-    expect(board.locator("tbody tr", has_text="web")).to_contain_text(
-        "paused", timeout=15_000
-    )  # it asks every 3 s
+    late = board.locator("tbody tr", has_text="late")
+    domains.ask("host.create(name='late')")
+    expect(late).to_be_visible(timeout=15_000)  # the page asks every 3 s
+    domains.ask("host['late'].pause()")
+    expect(late).to_contain_text("paused", timeout=15_000)
 
 
 def test_a_story_plays_steps_and_scrubs_by_mouse_and_by_key(domains):

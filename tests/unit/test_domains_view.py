@@ -94,6 +94,8 @@ class FakeHost:
         self.waited += seconds
 
     def __getitem__(self, name):
+        if name not in self.guests:
+            raise XenlabError(f"no domain is called {name!r}")
         return self.guests[name]
 
 
@@ -193,8 +195,11 @@ def test_images_saved_before_it_was_made_can_be_restored(host):
 
 
 def test_time_passes_only_when_asked(board, host):
+    board.press("pause", "nobody")
+    assert host.waited == 0
     board.press("wait", seconds=10)
-    assert host.waited == 10
+    board.press("refresh", seconds=3)
+    assert host.waited == 13
 
 
 def test_a_message_from_the_page_presses_a_button(board, host):
@@ -257,7 +262,7 @@ def test_the_diagram_lights_one_state_and_one_event():
 def test_time_is_shown_with_its_numbers_in_words(capsys):
     show_time(pd.Series({"web": 0.04, "busy": 4.96}), seconds=5, simulated=True)
     said = capsys.readouterr().out
-    assert "Seconds of processor time used within 5 seconds (simulated): web 0.0, busy 5.0." in said
+    assert "Seconds of processor time used within 5.0 seconds (simulated): web 0.0, busy 5.0." in said
 
 
 def test_a_whole_life_can_be_told():

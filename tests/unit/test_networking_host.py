@@ -89,12 +89,14 @@ def test_a_host_answers_for_all_its_addresses_on_any_interface() -> None:
 
 def test_nobody_else_may_speak_in_a_hosts_own_name() -> None:
     network = chain(routers=1)
-    here, router = network.hosts["here"], network.hosts["router1"]
-    forged = frames.ipv4("10.0.0.254", "10.0.0.254", frames.echo(8, 1, 1, b""))
-    card = here.interfaces["eth0"]
-    card.send(frames.ethernet(card.mac, router.interfaces["eth0"].mac, forged))
-    network.wait(1.0)
-    assert len(network.records) == 1
+    card, router = network.hosts["here"].interfaces["eth0"], network.hosts["router1"]
+    heard: list[str] = []
+    router.udp.bind(53, lambda source, *_: heard.append(source))
+    for source in ("10.0.0.254", HERE):
+        packet = frames.ipv4(source, "10.0.0.254", frames.udp(4000, 53, b"?"))
+        card.send(frames.ethernet(card.mac, router.interfaces["eth0"].mac, packet))
+    network.wait(0.1)
+    assert heard == [HERE]
 
 
 def test_a_host_reaches_itself_without_a_frame() -> None:

@@ -120,6 +120,19 @@ def test_behind_port_forwarding_an_error_seems_to_come_from_dom0() -> None:
     assert seen_by_client(network) == {DOM0}
 
 
+def test_a_routers_error_about_a_translated_packet_keeps_the_routers_name() -> None:
+    network = SCENARIOS["nat: nobody there"].play().network
+    error = payload(network.records[-1].frame)
+    assert (ip_text(error.src), ip_text(error.dst)) == (DOM0, "10.0.1.1")
+    assert ip_text(error.data.data.data.src) == "10.0.1.1"
+
+
+def test_a_refused_connection_is_forgotten_at_once() -> None:
+    network = nat(guests=1)
+    assert network.run(request(network.hosts["guest1"], CLIENT, 80, b"")).outcome == "Connection refused"
+    assert list(network.hosts["dom0"].netfilter.conntrack.entries()) == []
+
+
 def test_what_the_client_begins_is_not_let_in_by_masquerading() -> None:
     network = SCENARIOS["nat: from outside"].play().network
     assert {record.link for record in network.records} == {"eth0"}

@@ -93,6 +93,25 @@ def test_shutdown_returns_before_the_guest_has_ended_unless_told_to_wait(dom0):
     xl(dom0, "domid web", status=1)
 
 
+def test_a_guest_that_is_still_booting_shuts_down_once_it_is_up(dom0):
+    start(dom0)
+    before = dom0.now()
+    xl(dom0, "shutdown web")
+    assert dom0.now() - before > 0.5
+    dom0.wait(2)
+    xl(dom0, "domid web", status=1)
+
+
+def test_a_request_that_a_paused_guest_missed_is_obeyed_when_it_goes_on(dom0):
+    start(dom0, options="-e")
+    dom0.wait(3)
+    xl(dom0, "pause web")
+    xl(dom0, "shutdown web", status=1)
+    xl(dom0, "unpause web")
+    dom0.wait(2)
+    assert state(dom0) == "---s--"
+
+
 def test_shutdown_w_waits_for_the_shutdown(dom0):
     start(dom0, options="-e")
     dom0.wait(3)

@@ -1,5 +1,7 @@
 """xenstore keeps a tree with permissions and watches, and its tools print what the real ones do."""
 
+import pytest
+
 from xenlab.hosts.sim import SimDom0
 from xenlab.hosts.sim.files import Files
 from xenlab.hosts.sim.xenstore import Xenstore
@@ -70,13 +72,19 @@ def test_mistakes():
     assert (
         run(dom0, "xenstore-ls", "/no")[1] == "xenstore-ls: xs_directory (/no): No such file or directory\n"
     )
-    assert (
-        run(dom0, "xenstore-write", "relative", "1")[1] == "xenstore-write: could not write path relative\n"
-    )
+    assert run(dom0, "xenstore-write", "/a//b", "1")[1] == "xenstore-write: could not write path /a//b\n"
+
+
+def test_a_relative_path_begins_in_dom0s_home():
+    assert run(SimDom0(), "xenstore-read", "name") == ("Domain-0\n", "", 0)
 
 
 def test_files_are_written_appended_listed_and_removed():
     files = Files()
+    with pytest.raises(FileNotFoundError):
+        files.write("/var/log/a", b"1")
+    for folder in ("/var/log", "/proc"):
+        files.make_folder(folder)
     files.write("/var/log/a", b"1")
     files.append("/var/log/a", b"2")
     files.write("/proc/now", lambda: b"3")

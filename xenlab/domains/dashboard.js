@@ -14,7 +14,7 @@ function render({ model, el }) {
   let inView = true;
 
   function press(button, fields = {}) {
-    if (waiting) return;
+    if (waiting && waiting !== "refresh") return; // a look at the host never makes a press go unheard
     waiting = button;
     model.send({ button, ...fields });
     showStatus();
@@ -23,6 +23,7 @@ function render({ model, el }) {
 
   // Heading
   const live = h("input", { type: "checkbox", checked: true });
+  const liveTitle = `${model.get("simulated") ? "Let time pass, and run" : "Run"} xl list every 3 s while this is in view`;
   const badge = model.get("simulated")
     ? h("span", { class: "badge simulated" }, `${model.get("where")} · simulated`)
     : h("span", { class: "badge" }, `${model.get("where")} · real Xen`);
@@ -31,7 +32,7 @@ function render({ model, el }) {
     model.get("simulated") && h("button", {
       title: "Let simulated time pass", onclick: () => press("wait", { seconds: 10 }),
     }, "Let 10 s pass"),
-    h("label", { class: "live", title: "Run xl list every 3 seconds while this is in view" }, live, "Live"),
+    h("label", { class: "live", title: liveTitle }, live, "Live"),
     h("button", { title: "xl list", onclick: () => press("refresh") }, "Refresh"));
 
   // Table, and the buttons for the selected domain
@@ -151,7 +152,7 @@ function render({ model, el }) {
     follow(model, ["rows"], () => fillTranscript(log, model.get("rows"))),
   ];
   function answered(message) {
-    if (!message.done) return;
+    if (message.done !== waiting) return; // that was the look before the press
     waiting = "";
     if (message.failed && message.done === "refresh") live.checked = false;
     showStatus();
@@ -162,7 +163,8 @@ function render({ model, el }) {
   const watcher = new IntersectionObserver(([entry]) => { inView = entry.isIntersecting; });
   watcher.observe(root);
   const poll = setInterval(() => {
-    if (live.checked && inView && !document.hidden && !waiting && !model.get("busy")) press("refresh");
+    if (live.checked && inView && !document.hidden && !waiting && !model.get("busy"))
+      press("refresh", model.get("simulated") ? { seconds: POLL / 1000 } : {}); // its clock goes only when told
   }, POLL);
 
   return () => {

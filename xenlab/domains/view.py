@@ -80,7 +80,7 @@ def show_time(used: pd.Series[float], seconds: float, simulated: bool) -> None:
     """
     import matplotlib.pyplot as plt
 
-    how = f"within {seconds:g} seconds ({'simulated' if simulated else 'measured'})"
+    how = f"within {seconds:.1f} seconds ({'simulated' if simulated else 'measured'})"
     with figures():
         figure, axis = plt.subplots(figsize=(7.2, 1.1 + 0.4 * len(used)))
         bars = axis.barh(list(used.index), list(used), color=PALETTE["blue"], height=0.55)
@@ -195,8 +195,8 @@ class Dashboard(Widget):
         """Do what a button does, to domain `name` where it acts on one; return the message it leads to.
 
         Buttons: create (fields name, memory, vcpus, type, workload), pause, unpause, save, restore, reboot,
-        shutdown, destroy, refresh, wait (field seconds). An error becomes the message and is not raised: the
-        reader pressed a button, and everything is as it was.
+        shutdown, destroy, and wait and refresh (field seconds: let so much time pass first). An error
+        becomes the message and is not raised: the reader pressed a button, and everything is as it was.
         """
         ran: list[Entry] = []
         unsubscribe = self._host.transcript.subscribe(ran.append)
@@ -204,12 +204,12 @@ class Dashboard(Widget):
             self.busy = f"{button} {name}".strip()
         try:
             error = self._attempt(lambda: self._act(button, name, fields))
-            error = self._attempt(lambda: self._host.xl("list")) if error is None else error
+            unlisted = self._attempt(lambda: self._host.xl("list"))
         finally:
             unsubscribe()
             self.busy = ""
-        if error is not None:
-            self.message = {"failed": True, "text": error}
+        if error or unlisted:
+            self.message = {"failed": True, "text": error or unlisted}
         elif button != "refresh":
             lines = [f"`{entry.command_line}`" for entry in ran if event_of(entry.argv)]
             self.message = {"failed": False, "text": f"Ran {', then '.join(lines)}" if lines else "Done."}
@@ -237,11 +237,11 @@ class Dashboard(Widget):
             if name not in self.images:
                 raise XenlabError(f"name(={name!r}) must be one that was saved: {', '.join(self.images)}")
             self._host.restore(self.images[name])
-        elif button == "wait":
-            self._host.wait(fields["seconds"])
+        elif button in ("wait", "refresh"):
+            self._host.wait(fields.get("seconds", 0))
         elif button in ON_DOMAIN:
             ON_DOMAIN[button](self._host[name], name)
-        elif button != "refresh":
+        else:
             buttons = ", ".join(["create", *ON_DOMAIN, "restore", "wait", "refresh"])
             raise XenlabError(f"button(={button!r}) must be one of: {buttons}")
 

@@ -135,6 +135,7 @@ def _wait_until(dom0: Dom0, path: str, text: str, count: int) -> None:
 # -- answers
 
 Mask = tuple[re.Pattern[str], str]
+NUMBER = "#"
 
 
 def _answer(dom0: Dom0, words: list[str], masks: Sequence[Mask]) -> str:
@@ -155,10 +156,12 @@ def _render(done: Completed) -> str:
 
 
 def _masked(match: re.Match[str], replacement: str) -> str:
-    """Put `replacement` for the group ``it``; right-aligned numbers of tables keep their column."""
+    """Put `replacement` for the group ``it``; the numbers of tables keep their column."""
     start, end = match.start("it") - match.start(), match.end("it") - match.start()
     whole, it = match[0], match["it"]
-    new = replacement.rjust(len(it)) if it.startswith(" ") else replacement
+    new = replacement
+    if replacement == NUMBER:
+        new = new.rjust(len(it)) if it.startswith(" ") else new.ljust(len(it)) if it.endswith(" ") else new
     return whole[:start] + new + whole[end:]
 
 
@@ -175,30 +178,35 @@ _MASKS: list[Mask] = [
         # identities
         (r"(?P<it>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", "UUID"),
         (r"(?P<it>00:16:3e(?::[0-9a-f]{2}){3})", "MAC"),
-        (r"\[pid (?P<it>\d+)\]", "#"),
+        (r"\[pid (?P<it>\d+)\]", NUMBER),
         # domain ids: in messages, in xenstore's paths and values, in tables
-        (r"\b[Dd]omain (?P<it>[1-9]\d*)\b", "#"),
-        (r"\bdomid[ =]'?(?P<it>[1-9]\d*)\b", "#"),
-        (r"/(?:local/domain|libxl|backend/\w+)/(?P<it>[1-9]\d*)\b", "#"),
-        (r'"domid": (?P<it>[1-9]\d*)\b', "#"),
-        (r'\b(?:domid|frontend-id) = "(?P<it>[1-9]\d*)"', "#"),
-        (r'^ *(?P<it>[1-9]\d*) = ""$', "#"),
-        (r"^.{40}(?P<it> +\d+) +\d+ +\d+     [-r][-b][-p][-s].[-d]", "#"),  # xl list
-        (r"^.{32}(?P<it> +\d+) +\d+ +(?:\d+|-) +(?:[r-][b-]-|--p) ", "#"),  # xl vcpu-list
-        (r"^.{33}(?P<it> +\d+) +\d+ +\d+$", "#"),  # xl sched-credit
-        (r"^.{33}(?P<it> +\d+) (?:\d+ days?, )?[ \d]\d:\d\d:\d\d$", "#"),  # xl uptime
-        (r"^[-U\w]+  (?P<it>\d+)    ", "#"),  # xl vm-list
+        (r"\b[Dd]om(?:ain)? (?P<it>[1-9]\d*)\b", NUMBER),
+        (r"\bdomid[ =]'?(?P<it>[1-9]\d*)\b", NUMBER),
+        (r"/(?:local/domain|libxl|backend/\w+)/(?P<it>[1-9]\d*)\b", NUMBER),
+        (r'"domid": (?P<it>[1-9]\d*)\b', NUMBER),
+        (r'\b(?:domid|frontend-id) = "(?P<it>[1-9]\d*)"', NUMBER),
+        (r'^ *(?P<it>[1-9]\d*) = ""(?: [ .]+\(|$)', NUMBER),
+        (r"\([nrwb0, ]*\b[nrwb](?P<it>[1-9]\d*)\b", NUMBER),  # xenstore-ls -p: who may do what,
+        (r'^[^"]+ = ".*"(?P<it> [ .]+)\([nrwb]', " "),  # and the dots before it
+        (r"^.{40}(?P<it> +\d+) +\d+ +\d+     [-r][-b][-p][-s].[-d]", NUMBER),  # xl list
+        (r"^.{32}(?P<it> +\d+) +\d+ +(?:\d+|-) +(?:[r-][b-]-|--p) ", NUMBER),  # xl vcpu-list
+        (r"^.{33}(?P<it> +\d+) +\d+ +\d+$", NUMBER),  # xl sched-credit
+        (r"^.{33}(?P<it> +\d+) (?:\d+ days?, )?[ \d]\d:\d\d:\d\d$", NUMBER),  # xl uptime
+        (r"^[-U\w]+  (?P<it>\d+)    ", NUMBER),  # xl vm-list
+        (r"^\d+ +0 +(?P<it>\d+ +)\d +\d+ +\d+ +/", NUMBER),  # xl block-list
         # times
-        (r"     [-r][-b][-p][-s].[-d](?P<it> +\d+\.\d)", "#"),  # xl list
-        (r" (?:[r-][b-]-|--p) (?P<it> +\d+\.\d)  ", "#"),  # xl vcpu-list
+        (r"     [-r][-b][-p][-s].[-d](?P<it> +\d+\.\d)", NUMBER),  # xl list
+        (r" (?:[r-][b-]-|--p) (?P<it> +\d+\.\d)  ", NUMBER),  # xl vcpu-list
         (r"(?P<it> +(?:\d+ days?, )?\d+:\d\d:\d\d)$", "TIME"),
         (r"^ (?P<it>\d\d:\d\d:\d\d up (?:\d+ days?, )?[ \d]\d:\d\d),", "TIME"),
         (r'start_time = "(?P<it>[\d.]+)"', "TIME"),
         # memory, and what machines number as they like
-        (r"^free_memory +: (?P<it>\d+)$", "#"),
-        (r'(?:ring-ref|port|event-channel) = "(?P<it>\d+)"', "#"),
-        (r'"/dev/pts/(?P<it>\d+)"', "#"),
-        (r"\bmfn 0x(?P<it>[0-9a-f]+)", "#"),
+        (r"^free_memory +: (?P<it>\d+)$", NUMBER),
+        (r'(?:ring-ref|port|event-channel) = "(?P<it>\d+)"', NUMBER),
+        (r'"/dev/(?:pts/|loop)(?P<it>\d+)"', NUMBER),
+        (r'physical-device = "7:(?P<it>[0-9a-f]+)"', NUMBER),
+        (r"\bmfn 0x(?P<it>[0-9a-f]+)", NUMBER),
+        (r"^\d+ +0 +\S+ +\d +(?P<it>\d+ +\d+ +)/", NUMBER),  # xl block-list
         (
             r"^.{32} +\S+ +\d+(?P<it> +\d+) +[r-][b-]- .*  all / ",
             "#",

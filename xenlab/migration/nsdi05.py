@@ -215,8 +215,7 @@ def reproduce(experiment: str, *, seed: int = 0) -> Migration:
 
 
 def comparison(*, seed: int = 0) -> pd.DataFrame:
-    """Return a table of what was published and what is simulated, with a row for each figure that the paper
-    gives.
+    """Return a table of what was published and what is simulated, with a row for each figure that the paper gives.
 
     Columns: experiment, figure, unit, published, simulated, and `error`, the relative difference.
     """
@@ -235,8 +234,7 @@ def comparison(*, seed: int = 0) -> pd.DataFrame:
 
 
 def round_table(experiment: str, *, seed: int = 0) -> pd.DataFrame:
-    """Return MiB sent and Mbit/s round by round, published beside simulated; blank where one side has no such
-    round."""
+    """Return MiB sent and Mbit/s round by round, published beside simulated; blank where one side has no such round."""
     import pandas as pd
 
     paper, model = EXPERIMENTS[experiment], reproduce(experiment, seed=seed)

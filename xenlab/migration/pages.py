@@ -63,8 +63,7 @@ def count(flags: Bitmap) -> int:
 
 
 def scattered(pages: PageNumbers, stride: int = 1024) -> PageNumbers:
-    """Return `pages` in scattered order: every `stride`-th from the first, then every `stride`-th from the
-    second, and so on.
+    """Return `pages` in scattered order: every `stride`-th from the first, then from the second, and so on.
 
     The first tools scanned memory in this order (`xc_linux_save.c: permute`, which rotates page numbers by
     ten bits). Neighbouring pages tend to be written together, and a scan in order of address would take one

@@ -44,8 +44,7 @@ class Policy(Protocol):
 
     @property
     def skips(self) -> bool:
-        """Does it look at the dirty bitmap again before each batch and leave out pages already written
-        again?"""
+        """Does it look at the dirty bitmap again before each batch and leave out pages already written again?"""
 
     @property
     def scattered(self) -> bool:
@@ -53,8 +52,7 @@ class Policy(Protocol):
 
     @property
     def high(self) -> float:
-        """The most Mbit/s it ever sends, and the rate of the stop-and-copy phase; infinity if it sets no
-        limit."""
+        """The most Mbit/s it ever sends, and the rate of the stop-and-copy phase; infinity if it sets no limit."""
 
     def limit(self, rounds: Sequence[Round]) -> float:
         """Return the most Mbit/s that the next round may send."""
@@ -87,8 +85,7 @@ class StopAndCopy:
 
 @dataclass(frozen=True)
 class Xen417:
-    """Xen since 4.6: five rounds, or fewer than 50 dirty pages (`xg_sr_save.c: simple_precopy_policy`,
-    `send_memory_live`).
+    """Xen since 4.6: five rounds, or fewer than 50 dirty pages (`xg_sr_save.c: simple_precopy_policy`).
 
     Asked with fewer than 50 dirty pages in hand, Xen sends those too before it suspends the guest. After
     round five it suspends the guest without fetching the bitmap first. No rate limit, no skipping, pages in
@@ -137,8 +134,7 @@ class Legacy:
         return self.high
 
     def decide(self, rounds: Sequence[Round], pages: int, dirty: int | None) -> Decision:
-        """Stop after `max_rounds` rounds, a round of fewer than `few` pages, or `max_factor` times the memory
-        sent."""
+        """Stop after `max_rounds` rounds, a round of fewer than `few` pages, or `max_factor` times the memory sent."""
         if dirty is not None or not rounds:
             return SEND
         last, total = rounds[-1], sum(each.sent for each in rounds)
@@ -186,8 +182,7 @@ class AdaptiveRate:
         return min(self.high, max(self.low, self.wanted(rounds))) if rounds else self.low
 
     def decide(self, rounds: Sequence[Round], pages: int, dirty: int | None) -> Decision:
-        """Stop when little is left, when a round at full rate did not outpace the guest, or after
-        `max_rounds`."""
+        """Stop when little is left, when a round at full rate did not outpace the guest, or after `max_rounds`."""
         if dirty is None or not rounds:
             return SEND
         if dirty * PAGE_BYTES < self.few_kib * 1024:

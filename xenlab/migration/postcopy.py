@@ -85,7 +85,8 @@ class PostcopyResult:
 
     def __str__(self) -> str:
         cost = f"{self.pages_sent} pages in {self.seconds:.1f} s, {self.downtime * 1000:.0f} ms down"
-        return f"simulated, post-copy: {cost}, {self.pulled} pages waited for, {self.stalled * 1000:.0f} ms in all"
+        waits = f"{self.pulled} pages waited for, {self.stalled * 1000:.0f} ms in all"
+        return f"simulated, post-copy: {cost}, {waits}"
 
 
 class Postcopy:
@@ -156,7 +157,7 @@ def postcopy(
 
     >>> from xenlab.migration.workloads import hot_cold
     >>> print(postcopy(Guest(64), hot_cold(mib=64, hot_mib=2, hot_rate=20, cold_rate=1), Path(state=0.01)))
-    simulated, post-copy: 16384 pages in 0.5 s, 10 ms down, 512 pages waited for, 300 ms in all
+    simulated, post-copy: 16384 pages in 0.5 s, 10 ms down, 350 pages waited for, 186 ms in all
     """
     run = Postcopy(guest, workload, path, latency=latency, seed=seed)
     return PostcopyResult(guest.pages, tuple(run), run.path)

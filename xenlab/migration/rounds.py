@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest to be moved: its memory in MiB, and the share of it that is still zero, never written since
-    boot.
+    """A guest to be moved: its memory in MiB, and the share of it that is still zero, never written since boot.
 
     Xen's tools send a zero page like any other. QEMU's recognise one and send a few bytes in its place
     (`elide_zero`).

@@ -71,8 +71,7 @@ _STAGES = (
 
 
 class Copy(Enum):
-    """What a host holds of the guest. Only `RUNNING` and `SUSPENDED` are consistent: the guest can go on from
-    them."""
+    """What a host holds of the guest. Only `RUNNING` and `SUSPENDED` are consistent: the guest can go on from them."""
 
     NONE = "nothing"
     PARTIAL = "some of its memory"
@@ -96,8 +95,10 @@ class Failure(StrEnum):
     TARGET_CANNOT_START = "the target cannot start the guest"
 
 
-#: Failures that can happen only at certain steps; the others can at any.
+#: Failures that can happen only at certain steps; a cut link can at any. A target that dies with the guest already
+#: running there is a host that crashed, and no affair of migration any more.
 ONLY_AT = {
+    Failure.TARGET_DIES: tuple(Step)[: Step.REPORT],
     Failure.TARGET_OUT_OF_MEMORY: (Step.RESERVE, Step.PRECOPY, Step.COPY_REST),
     Failure.GUEST_STAYS: (Step.SUSPEND,),
     Failure.TARGET_CANNOT_START: (Step.START,),
@@ -108,12 +109,14 @@ ONLY_AT = {
 class World:
     """Both hosts at one moment: what each holds and under which name, and what the user has seen.
 
-    `done` is the last step completed (None before the first). `printed` are the lines on the terminal where
-    `xl migrate` runs, which include those of the target while the link holds; `unseen` those it printed after
-    that. `status` is xl's exit status, None while it runs.
+    `done` is the last step completed (None before the first); `config_bytes` is the length of the
+    configuration that goes ahead of the memory. `printed` are the lines on the terminal where `xl migrate`
+    runs, which include those of the target while the link holds; `unseen` those it printed after that.
+    `status` is xl's exit status, None while it runs.
     """
 
     name: str
+    config_bytes: int
     source: Copy = Copy.RUNNING
     target: Copy = Copy.NONE
     source_name: str = ""
@@ -154,10 +157,15 @@ class World:
         """The name the source gives the guest before it lets it go."""
         return f"{self.name}--migratedaway"
 
+    @property
+    def saving(self) -> str:
+        """The line with which the sender begins: its flags, and how long the configuration is."""
+        return f"Saving to migration stream new xl format (info 0x3/0x0/{self.config_bytes})"
 
-def begin(name: str = "web") -> World:
+
+def begin(name: str = "web", config_bytes: int = 1000) -> World:
     """Return the world before a migration: the guest runs at the source."""
-    return World(name, source_name=name)
+    return World(name, config_bytes, source_name=name)
 
 
 def advance(world: World) -> World:
@@ -174,8 +182,9 @@ def _happens(world: World, step: Step) -> World:
             return world.says("migration target: Ready to receive domain.")
         case Step.RESERVE:
             return replace(world, target=Copy.PARTIAL, target_name=world.incoming).says(
-                "Saving to migration stream new xl format (info 0x3/0x0/1216)",
-                "Loading new save file <incoming migration stream> (new xl fmt info 0x3/0x0/1216)",
+                world.saving,
+                "Loading new save file <incoming migration stream>"
+                f" (new xl fmt info 0x3/0x0/{world.config_bytes})",
                 " Savefile contains xl domain config in JSON format",
                 "Parsing config from <saved>",
             )
@@ -205,24 +214,24 @@ def _happens(world: World, step: Step) -> World:
             )
 
 
-def walk(name: str = "web") -> tuple[World, ...]:
+def walk(start: World | None = None) -> tuple[World, ...]:
     """Return the worlds of a migration in which nothing breaks, from before it begins until it has ended.
 
-    >>> worlds = walk()
+    >>> worlds = walk(begin("web"))
     >>> worlds[-1].running, worlds[-1].printed[-1]
     (('target',), 'Migration successful.')
     """
-    worlds = [begin(name)]
+    worlds = [start or begin()]
     while worlds[-1].status is None:
         worlds.append(advance(worlds[-1]))
     return tuple(worlds)
 
 
-def break_at(step: Step, failure: Failure, name: str = "web") -> World:
-    """Return what is left when `failure` happens during `step`, before the message that ends the step has
-    come through.
+def break_at(step: Step, failure: Failure, start: World | None = None) -> World:
+    """Return what is left when `failure` happens during `step`.
 
-    Raises `MigrationError` if this cannot happen then.
+    A cut link loses the message with which the step would have ended. Raises `MigrationError` if this cannot
+    happen then.
 
     >>> left = break_at(Step.START, Failure.TARGET_CANNOT_START)
     >>> left.running, left.status, left.printed[-1]
@@ -231,14 +240,18 @@ def break_at(step: Step, failure: Failure, name: str = "web") -> World:
     if step not in ONLY_AT.get(failure, tuple(Step)):
         allowed = ", ".join(each.name for each in ONLY_AT[failure])
         raise MigrationError(f"step(={step.name}) must be one of {allowed} for {failure.name}")
-    world = walk(name)[step]
+    worlds = walk(start)
+    world = worlds[step]
     match failure:
         case Failure.GUEST_STAYS:
             return _guest_stays(world)
         case Failure.TARGET_CANNOT_START:
             return _target_cannot_start(world)
+        case Failure.TARGET_OUT_OF_MEMORY if step is Step.RESERVE:
+            told = worlds[step + 1].says("failed to free memory for the domain")
+            return _sender_is_alone(_target_gives_up(told), step)
         case Failure.TARGET_OUT_OF_MEMORY:
-            return _sender_is_alone(_target_gives_up(world, step), step)
+            return _sender_is_alone(_target_gives_up(world), step)
         case Failure.TARGET_DIES:
             return _sender_is_alone(replace(world, target=Copy.NONE, target_name=""), step)
         case Failure.LINK_CUT:
@@ -246,23 +259,24 @@ def break_at(step: Step, failure: Failure, name: str = "web") -> World:
 
 
 def _sender_is_alone(world: World, step: Step) -> World:
-    """Let the sender find that the target answers no more: up to the permission it takes the guest back."""
-    if step >= Step.PERMIT:
-        return replace(world, source_name=world.away, status=1).says(
-            *(() if step > Step.PERMIT else ("migration sender: Giving target permission to start.",)),
-            "** Migration failed during final handshake **",
-            "Domain state is now undefined !",
-            "Please CHECK AT BOTH ENDS for running instances, before renaming and",
-            " resuming at most one instance.  Two simultaneous instances of the domain",
-            " would probably result in SEVERE DATA LOSS and it is now your",
-            " responsibility to avoid that.  Sorry.",
-        )
+    """Let the sender find that the target is gone: until it has given permission it takes the guest back."""
     if step is Step.CONNECT:
         return replace(world, status=1)
-    lost = () if step is Step.ACKNOWLEDGE else ("migration sender: libxl_domain_suspend failed (rc=-3)",)
-    target = Copy.OUTDATED if world.target is Copy.SUSPENDED else world.target
-    return replace(world, source=Copy.RUNNING, target=target, status=1).says(
-        *lost, "Migration failed, resuming at sender."
+    if step < Step.PERMIT:
+        target = Copy.OUTDATED if world.target is Copy.SUSPENDED else world.target
+        said = [] if world.saving in world.printed else [world.saving]
+        said += [] if step is Step.ACKNOWLEDGE else ["migration sender: libxl_domain_suspend failed (rc=-3)"]
+        back = replace(world, source=Copy.RUNNING, target=target, status=1)
+        return back.says(*said, "Migration failed, resuming at sender.")
+    permitting = ["migration sender: Giving target permission to start."] if step is Step.PERMIT else []
+    return replace(world, source_name=world.away, status=1).says(
+        *permitting,
+        "** Migration failed during final handshake **",
+        "Domain state is now undefined !",
+        "Please CHECK AT BOTH ENDS for running instances, before renaming and",
+        " resuming at most one instance.  Two simultaneous instances of the domain",
+        " would probably result in SEVERE DATA LOSS and it is now your",
+        " responsibility to avoid that.  Sorry.",
     )
 
 
@@ -272,8 +286,10 @@ def _target_is_alone(world: World, step: Step) -> World:
     Once it holds the whole guest it only exits, and leaves its copy paused. With the permission in hand it
     starts the guest, whether or not its report gets back. Nobody sees what it prints.
     """
+    if step <= Step.RESERVE:
+        return world
     if step < Step.ACKNOWLEDGE:
-        alone = _target_gives_up(world, step)
+        alone = _target_gives_up(world)
         return replace(alone, printed=world.printed, unseen=alone.printed[len(world.printed) :])
     if step is Step.ACKNOWLEDGE:
         return replace(
@@ -285,10 +301,10 @@ def _target_is_alone(world: World, step: Step) -> World:
     return world
 
 
-def _target_gives_up(world: World, step: Step) -> World:
+def _target_gives_up(world: World) -> World:
     """Let the receiver fail to build the guest; libxl destroys what there is of it."""
-    said = () if step is Step.CONNECT else ("migration target: Domain creation failed (code -3).",)
-    return replace(world, target=Copy.NONE, target_name="").says(*said)
+    gone = replace(world, target=Copy.NONE, target_name="")
+    return gone.says("migration target: Domain creation failed (code -3).")
 
 
 def _guest_stays(world: World) -> World:
@@ -302,8 +318,7 @@ def _guest_stays(world: World) -> World:
 
 
 def _target_cannot_start(world: World) -> World:
-    """Let the receiver report that its copy would not start: it destroys the copy and hands the guest
-    back."""
+    """Let the receiver report that its copy would not start: it destroys it and hands the guest back."""
     left = replace(
         world, source=Copy.RUNNING, source_name=world.name, target=Copy.NONE, target_name="", status=1
     )

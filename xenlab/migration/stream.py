@@ -1,5 +1,4 @@
-"""What is inside a file written by `xl save`, and inside the stream that `xl migrate` sends: three layers,
-one in the other.
+"""What is inside a file written by `xl save`, or the stream of `xl migrate`: three layers, one in the other.
 
 ::
 
@@ -71,8 +70,7 @@ class StreamError(MigrationError):
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its layer (`libxl` or `libxc`), type and name, where its body begins, and how long it is in
-    bytes.
+    """One record: its layer (`libxl` or `libxc`), type and name, where its body begins, and how long it is in bytes.
 
     `body` holds what is in it, except for PAGE_DATA and bodies over 1 MiB, where it is empty.
     """
@@ -92,8 +90,7 @@ class Record:
 
 @dataclass(frozen=True)
 class PageData:
-    """What one PAGE_DATA record held: how many pages of each type, how many came with contents, how many of
-    these were all zero."""
+    """What one PAGE_DATA record held: pages by type, how many came with contents, how many of these were zero."""
 
     types: Mapping[str, int]
     with_data: int
@@ -132,8 +129,7 @@ class SaveFile:
         return tuple(record for record in self.records if record.name == name)
 
     def frame(self) -> pd.DataFrame:
-        """Return a table with a row for each kind of record: layer, name, how many there are, and bytes in
-        their bodies."""
+        """Return a table with a row for each kind of record: layer, name, how many, and bytes in their bodies."""
         import pandas as pd
 
         rows = [(record.layer, record.name, 1, record.length) for record in self.records]
@@ -307,8 +303,7 @@ class _Reader:
             self.source.take(min(_CHUNK, length - done), what)
 
     def page_data(self, length: int) -> PageData:
-        """Read the body of one PAGE_DATA record: numbers and types of its pages, then the contents of those
-        that have any."""
+        """Read the body of one PAGE_DATA record: numbers and types of its pages, then the contents of some."""
         if length < PAGE_DATA_HEADER.size:
             raise StreamError(f"PAGE_DATA length(={length}) must be at least {PAGE_DATA_HEADER.size}")
         number, _ = self.source.unpack(PAGE_DATA_HEADER, "PAGE_DATA")
@@ -341,8 +336,7 @@ class _Reader:
 
 
 def read_save(file: BinaryIO) -> SaveFile:
-    """Read a domain saved by `xl save`, or a recorded migration stream, from an open binary file (a pipe will
-    do).
+    """Read a domain saved by `xl save`, or a recorded migration stream, from an open binary file (a pipe will do).
 
     Reads to the end of the stream, not further. Raises `StreamError` if the file is not a saved domain, was
     cut off, or is damaged, and says where.

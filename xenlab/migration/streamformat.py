@@ -1,5 +1,4 @@
-"""The numbers and names of the format of a saved domain: magic values, layouts of headers, types of records
-and pages.
+"""The numbers and names of the format of a saved domain: magic values, layouts of headers, types of records and pages.
 
 Sources: `tools/xl/xl.h`, `docs/specs/libxl-migration-stream.pandoc`,
 `docs/specs/libxc-migration-stream.pandoc` and `tools/libs/guest/xg_sr_stream_format.h` of Xen 4.17.

@@ -1,5 +1,4 @@
-"""Writing a file in the format of `xl save`: for tests, and for a simulated dom0 whose guests can be saved
-and restored.
+"""Writing a file in the format of `xl save`: for tests, and for a simulated dom0 that saves and restores guests.
 
 The layout is that of a PVH guest saved by Xen 4.17, record by record (`xg_sr_save.c: save`,
 `xg_sr_save_x86_hvm.c`). What a simulated guest does not have, its registers, is left zero: such a file can be
@@ -124,7 +123,6 @@ def _whole(pfn: int, contents: bytes) -> bytes:
 
 
 def _hvm_context() -> bytes:
-    """Return the shortest HVM context: its header, no device, the end mark (`hvm/save.h`:
-    hvm_save_descriptor)."""
+    """Return the shortest HVM context: its header, no device, the end mark (`hvm/save.h`: hvm_save_descriptor)."""
     header = struct.pack("<IIQII", HVM_FILE_MAGIC, 1, 0, 0, 0)
     return HVM_DESCRIPTOR.pack(1, 0, len(header)) + header + HVM_DESCRIPTOR.pack(0, 0, 0)

@@ -32,8 +32,7 @@ class Service(StrEnum):
 
 @dataclass(frozen=True)
 class Site:
-    """Two hosts, the link between them, and a guest on the first. Sizes in MiB, speeds in MiB/s, times in
-    seconds.
+    """Two hosts, the link between them, and a guest on the first. Sizes in MiB, speeds in MiB/s, times in seconds.
 
     `shared_disk` says that both hosts reach the guest's disk (iSCSI, NFS, a SAN), so that it need not be
     copied. `dump` is the speed at which a host writes or reads a saved guest on its own disk.
@@ -57,8 +56,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what is done, by which command (empty if it is part of the one before), when, and the service
-    meanwhile."""
+    """One step: what is done, by which command (empty if by the one before), when, and the service meanwhile."""
 
     what: str
     command: str
@@ -85,8 +83,7 @@ class Timeline:
         return sum(step.seconds for step in self.steps if step.service is Service.DOWN)
 
     def service_at(self, time: float) -> Service:
-        """Return what users notice at `time` seconds after the beginning; `UP` before it and after the
-        end."""
+        """Return what users notice at `time` seconds after the beginning; `UP` before it and after the end."""
         for step in self.steps:
             if step.start <= time < step.start + step.seconds:
                 return step.service
@@ -117,12 +114,11 @@ def _disk_copy(site: Site) -> tuple[str, str, float, Service]:
 
 
 def cold(site: Site) -> Timeline:
-    """Return the timeline of a cold migration: down from the shutdown until the guest has booted at the
-    target.
+    """Return the timeline of a cold migration: down from the shutdown until the guest has booted at the target.
 
     >>> move = cold(Site(memory=1024, shutdown=8, boot=20))
     >>> [step.what for step in move.steps], move.downtime
-    (['shut the guest down', 'boot at the target'], 28.0)
+    (['shut the guest down', 'boot at the target'], 28)
     """
     return _timeline(
         "cold",

@@ -75,8 +75,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class RandomWrites:
-    """Writes to pages of a region chosen evenly at random, `mib_per_second` of them on average (a Poisson
-    process).
+    """Writes to pages of a region chosen evenly at random, `mib_per_second` of them on average (a Poisson process).
 
     After `t` seconds a region of `n` pages has about ``n * (1 - exp(-writes / n))`` dirty ones: a *hot*
     region, small and fast, is soon all dirty; a *cold* one, large and slow, grows in proportion to time.
@@ -128,8 +127,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Ticks:
-    """Writes all of a region at once, every `interval` seconds: the frames of a game server, a periodic
-    flush."""
+    """Writes all of a region at once, every `interval` seconds: the frames of a game server, a periodic flush."""
 
     region: Region
     interval: float
@@ -162,8 +160,7 @@ def uniform(mib: float, mib_per_second: float) -> RandomWrites:
 
 
 def hot_cold(mib: float, hot_mib: float, hot_rate: float, cold_rate: float) -> Together:
-    """Return a workload with a *hot* set of `hot_mib` mebibytes, written fast, in a guest otherwise written
-    slowly.
+    """Return a workload with a *hot* set of `hot_mib` mebibytes, written fast, in a guest otherwise written slowly.
 
     Rates are in MiB/s. The hot set lies in the middle of memory. Most guests look like this (NSDI'05 §4):
     their hot set is best left for the stop-and-copy phase.

@@ -52,7 +52,7 @@ class VCpu:
     """A virtual processor.
 
     `flags` say why it is not runnable. `entered` is when it began to run, `cpu_time` how long it had run before that,
-    and `goal` the `cpu_time` at which the run of its burst is done. `index` is its place in the scheduler's lists.
+    and `goal` the `cpu_time` at which the run of its burst is done.
     """
 
     __slots__ = (
@@ -61,13 +61,14 @@ class VCpu:
         "bursts",
         "cpu",
         "cpu_time",
+        "credit",
         "domain",
         "entered",
         "flags",
         "goal",
-        "index",
         "name",
         "number",
+        "pri",
         "wake_at",
         "waker",
     )
@@ -78,7 +79,8 @@ class VCpu:
         self.name = f"{domain.name}.{number}"
         self.affinity = affinity
         self.cpu: Any = cpu
-        self.index = 0
+        self.credit = 0
+        self.pri = 0
         self.flags = PAUSED
         self.entered = 0
         self.cpu_time = 0
@@ -113,8 +115,6 @@ class Scheduler(ABC, Generic[D, V, P]):
 
     #: Names of the priorities in the trace, where the policy has any.
     priorities: ClassVar[dict[int, str]] = {}
-    #: A new vCPU's credit and priority.
-    initial: ClassVar[tuple[int, int]] = (0, 0)
     new_dom: Callable[[Domain], D]
     new_vcpu: Callable[[D, int, int, P], V]
     new_pcpu: Callable[[int], P]
@@ -127,10 +127,7 @@ class Scheduler(ABC, Generic[D, V, P]):
         self.by_number: dict[int, P] = {cpu.number: cpu for cpu in self.cpus}
         self.all_cpus = sum(cpu.bit for cpu in self.cpus)
         self.doms: dict[str, D] = {}
-        # By `VCpu.index`; lists and not attributes, because accounting changes them all at once.
         self.vcpus: tuple[V, ...] = ()
-        self.credit: list[int] = []
-        self.pri: list[int] = []
         self.poked: list[P] = []  # pCPUs on which the scheduler must run (SCHEDULE_SOFTIRQ)
         self.record = trace.rows.append if trace is not None else None
         for cpu in self.cpus:
@@ -190,7 +187,7 @@ class Scheduler(ABC, Generic[D, V, P]):
             vcpu.waker = self._waker_of(vcpu)
             domain.vcpus.append(vcpu)
         self.doms[spec.name] = domain
-        self._list_vcpus(domain.vcpus)
+        self._list_vcpus()
         for vcpu in domain.vcpus:
             vcpu.cpu = self.pick(vcpu)
         self.domain_joined(domain, now)
@@ -206,7 +203,7 @@ class Scheduler(ABC, Generic[D, V, P]):
         for vcpu in domain.vcpus:
             vcpu.wake_at = NEVER
         self.domain_left(domain, now)
-        self._list_vcpus(())
+        self._list_vcpus()
 
     def pause(self, name: str, now: int) -> None:
         """Keep the domain's vCPUs off the pCPUs until it is unpaused."""
@@ -298,8 +295,7 @@ class Scheduler(ABC, Generic[D, V, P]):
     def note(self, vcpu: V, event: Event, now: int) -> None:
         """Write an event of `vcpu` into the trace, if there is one."""
         if self.record is not None:
-            i = vcpu.index
-            self.record((now, vcpu.cpu.number, vcpu.name, self.credit[i], self.pri[i], event))
+            self.record((now, vcpu.cpu.number, vcpu.name, vcpu.credit, vcpu.pri, event))
 
     def _reschedule(self, cpu: P, now: int) -> int | None:
         """Run the scheduler on `cpu`; return when to call its timer, if it is not due early enough."""
@@ -307,14 +303,16 @@ class Scheduler(ABC, Generic[D, V, P]):
         vcpu, slice_ = self.schedule(cpu, now)
         if vcpu is not before:
             cpu.current = vcpu
+            record = self.record
             if before is not None:
                 before.cpu_time += now - before.entered
-                if self.record is not None:
-                    self.note(before, _why_off(before.flags) if before.flags else "preempt", now)
+                if record is not None:
+                    why = _why_off(before.flags) if before.flags else "preempt"
+                    record((now, cpu.number, before.name, before.credit, before.pri, why))
             if vcpu is not None:
                 vcpu.entered = now
-                if self.record is not None:
-                    self.note(vcpu, "run", now)
+                if record is not None:
+                    record((now, cpu.number, vcpu.name, vcpu.credit, vcpu.pri, "run"))
             if before is not None:
                 self.descheduled(before, now)
         if vcpu is None:
@@ -390,14 +388,8 @@ class Scheduler(ABC, Generic[D, V, P]):
             raise SchedulingError(f"cpus(={cpus}) must name at least one pCPU of {sorted(self.by_number)}")
         return mask
 
-    def _list_vcpus(self, new: Sequence[V]) -> None:
-        credit, pri = self.credit, self.pri
-        kept = [vcpu for vcpu in self.vcpus if vcpu.domain.name in self.doms]
-        self.vcpus = (*kept, *new)
-        self.credit = [credit[vcpu.index] for vcpu in kept] + [self.initial[0]] * len(new)
-        self.pri = [pri[vcpu.index] for vcpu in kept] + [self.initial[1]] * len(new)
-        for index, vcpu in enumerate(self.vcpus):
-            vcpu.index = index
+    def _list_vcpus(self) -> None:
+        self.vcpus = tuple(vcpu for domain in self.doms.values() for vcpu in domain.vcpus)
 
 
 def _why_off(flags: int) -> Event:

@@ -32,16 +32,8 @@ MIN_TIMER = 100
 PRIORITY = attrgetter("pri")
 
 
-class Claim(NamedTuple):
-    """What a domain brings to the sharing out: weight, active vCPUs, cap (percent of one pCPU, 0: none)."""
-
-    weight: int
-    vcpus: int
-    cap: int = 0
-
-
 class Grant(NamedTuple):
-    """What it gets: credits for each active vCPU; and whether it got all it can use after another did not."""
+    """What a domain gets: credits for each active vCPU; and whether it got all it can use after another did not."""
 
     credits: int
     surplus: bool
@@ -53,21 +45,21 @@ def _divide_up(a: int, b: int) -> int:
 
 @lru_cache(maxsize=4096)
 def share_credits(
-    claims: tuple[Claim, ...], credits: int, per_tslice: int, debt: int = 0
+    claims: tuple[tuple[int, int, int], ...], credits: int, per_tslice: int, debt: int = 0
 ) -> tuple[Grant, ...]:
     """Divide a period's `credits` among domains by weight (``credit.c: csched_acct``); one grant for each claim.
 
-    A domain's share counts its weight once for every active vCPU. None gets more than its vCPUs can burn in a period
+    A claim is a domain's weight, its active vCPUs, and its cap (percent of one pCPU, 0: none). A domain's share counts its weight once for every active vCPU. None gets more than its vCPUs can burn in a period
     (`per_tslice` each), nor more than its cap: what is over goes to the domains that come after it in the list. `debt`
     is by how much the vCPUs' credits summed to less than 0 last time; it is added, so that the sum returns to 0.
 
     Two domains on one pCPU, the second of twice the weight:
 
-    >>> [grant.credits for grant in share_credits((Claim(256, 1), Claim(512, 1)), credits=300, per_tslice=300)]
+    >>> [grant.credits for grant in share_credits(((256, 1, 0), (512, 1, 0)), credits=300, per_tslice=300)]
     [100, 200]
     """
     grants = []
-    total = left = sum(claim.weight * claim.vcpus for claim in claims)
+    total = left = sum(weight * vcpus for weight, vcpus, _ in claims)
     credits += debt
     short = False  # has a domain got less than it can use?
     for weight, vcpus, cap in claims:
@@ -125,6 +117,7 @@ class CreditVCpu(VCpu):
 
     def __init__(self, domain: CreditDom, number: int, affinity: int, cpu: PCpu) -> None:
         super().__init__(domain, number, affinity, cpu)
+        self.pri = UNDER
         self.active = False
         self.fresh = True
         self.migrated = False
@@ -136,7 +129,6 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
     """The credit scheduler over one cpupool."""
 
     priorities: ClassVar[dict[int, str]] = {BOOST: "BOOST", UNDER: "UNDER", OVER: "OVER"}
-    initial = (0, UNDER)
     new_dom = CreditDom
     new_vcpu = CreditVCpu
     new_pcpu = CreditPCpu
@@ -183,34 +175,71 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
         than one; the model charges each when it is due.
         """
         paid = (vcpu.cpu_time + now - vcpu.entered) // NS_PER_CREDIT
-        self.credit[vcpu.index] -= paid - vcpu.paid
+        vcpu.credit -= paid - vcpu.paid
         vcpu.paid = paid
 
     def account(self, now: int) -> int:
         """The accounting, once every time slice (``csched_acct``): give out credits, then set priorities anew."""
+        again = now + self.tslice
         if not self.active:
             self.balance = 0
-            return now + self.tslice
-        self._pay_ticks()
+            return again
+        for cpu in self.cpus:
+            self._pay_ticks(cpu)
         per_tslice = self.credits_per_tslice
         doms = list(self.active)
         claims = tuple([(dom.weight, len(dom.active), dom.cap) for dom in doms])
         grants = share_credits(claims, per_tslice * len(self.cpus), per_tslice, max(0, -self.balance))
-        for dom, (dom.grant, surplus) in zip(doms, grants, strict=True):
+        balance = 0
+        for dom, (grant, surplus) in zip(doms, grants, strict=True):
             if surplus:  # to the head of the list, so that next time the others get at what it leaves
                 self.active.remove(dom)
                 self.active.insert(0, dom)
-        earned = [vcpu.domain.grant if vcpu.active else 0 for vcpu in self.vcpus]
-        self.credit = credit = list(map(add, self.credit, earned))
-        self.pri = [OVER if c < 0 else UNDER for c in credit]
-        
-        self.balance = sum(credit)
+            floor = -_divide_up(_divide_up(dom.cap * per_tslice, 100), len(dom.active)) if dom.cap else -per_tslice
+            rich = None
+            for vcpu in dom.active:
+                vcpu.credit = credit = vcpu.credit + grant
+                if credit < 0:
+                    vcpu.pri = OVER
+                    if credit < floor:
+                        credit = self._overdrawn(vcpu, now)
+                else:
+                    vcpu.pri = UNDER
+                    if vcpu.flags & PARKED:
+                        self._unpark(vcpu, now)
+                    if credit > per_tslice:  # it burns less than it earns: let it earn no more
+                        vcpu.credit = credit = credit // 2
+                        rich = [*(rich or ()), vcpu]
+                balance += credit
+            for vcpu in rich or ():
+                self._deactivate(vcpu)
+        self.balance = balance
         self.epoch += 1
         if self.trace is not None:
-            self.trace.snapshot(now, "account", self.vcpus, credit, self.pri)
+            self.trace.snapshot(now, "account", self.vcpus)
         if self.poked:
             self.settle(now)
-        return now + self.tslice
+        return again
+
+    def _pay_ticks(self, cpu: CreditPCpu) -> None:
+        """Let what runs on `cpu` pay for its time up to the last tick.
+
+        In Xen the tick does this. Nobody looks at the credit of a running vCPU between ticks but the accounting,
+        which sees it as of the last one, so that it is enough to do it here.
+        """
+        vcpu = cpu.current
+        if vcpu is not None:
+            last_tick = cpu.tick_at - self.tick_period
+            if last_tick > vcpu.entered:
+                self.burn(vcpu, last_tick)
+
+    def _overdrawn(self, vcpu: CreditVCpu, now: int) -> int:
+        """Park a vCPU that has used more than its domain's cap allows; its credit, which has a lower bound."""
+        if vcpu.domain.cap and not vcpu.flags & PARKED:
+            vcpu.flags |= PARKED
+            self.sleep(vcpu, now)
+        vcpu.credit = max(vcpu.credit, -self.credits_per_tslice)
+        return vcpu.credit
 
     def _activate(self, vcpu: CreditVCpu) -> None:
         dom = vcpu.domain
@@ -223,6 +252,7 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
         dom = vcpu.domain
         dom.active.remove(vcpu)
         vcpu.active = False
+        vcpu.fresh = True
         if not dom.active:
             self.active.remove(dom)
 
@@ -237,12 +267,14 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
                 cpu.sorted = self.epoch
                 cpu.runq.sort(key=PRIORITY, reverse=True)
             vcpu = cpu.current
-            if vcpu.pri == BOOST:
-                vcpu.pri = UNDER
-            self.burn(vcpu, now)
-            if not vcpu.active:
-                self._activate(vcpu)
-            elif self.idlers and self._best_cpu(vcpu) is not cpu:
+            if vcpu.fresh:
+                vcpu.fresh = False
+                if vcpu.pri == BOOST:
+                    vcpu.pri = UNDER
+                if not vcpu.active:
+                    self._activate(vcpu)
+                    return again
+            if self.idlers and self._best_cpu(vcpu) is not cpu:
                 vcpu.flags |= MIGRATING
                 self.poke(cpu)
                 self.settle(now)
@@ -258,8 +290,8 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
             vcpu.migrated = False
         elif vcpu.pri == UNDER:
             vcpu.pri = BOOST
-            if self.record is not None:
-                self.record((now, vcpu.cpu.number, vcpu.name, vcpu.credit, BOOST, "boost"))
+            vcpu.fresh = True
+            self.note(vcpu, "boost", now)
         _queue(vcpu)
         self._tickle(vcpu)
 
@@ -267,8 +299,7 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
         """Let a vCPU that had used up its cap go on; it has not blocked, so it gets no boost."""
         vcpu.flags &= ~PARKED
         if not vcpu.flags:
-            if self.record is not None:
-                self.record((now, vcpu.cpu.number, vcpu.name, vcpu.credit, vcpu.pri, "unpark"))
+            self.note(vcpu, "unpark", now)
             _queue(vcpu)
             self._tickle(vcpu)
 
@@ -286,9 +317,7 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
         cur_pri = IDLE if current is None else current.pri
         idlers = self.idlers
         pinned = new.affinity & (new.affinity - 1) == 0
-        if pinned and idlers & cpu.bit:
-            poked = cpu
-        elif current is None or (not idlers and new.pri > cur_pri):
+        if (pinned and idlers & cpu.bit) or current is None or (not idlers and new.pri > cur_pri):
             poked = cpu
         elif suitable := idlers & new.affinity:
             # Xen keeps the last pCPU tickled for each pCPU that tickles; here it is for each that `new` waited on.
@@ -321,18 +350,13 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
             chosen = self._steal(cpu, runq[0].pri if runq else IDLE, now)
             if chosen is None and runq:
                 chosen = runq.pop(0)
-        if chosen is not current:
-            if current is not None:
-                current.paid_until -= now
-            if chosen is not None:
-                chosen.paid_until += now
-            if chosen is None:
-                self.idlers |= cpu.bit
-                cpu.tick_at = NEVER
-            elif current is None:
-                self.idlers &= ~cpu.bit
-                cpu.tick_at = now + self.tick_period - now % self.tick_period
-                self.clock.at(cpu.tick_at, cpu.tick)
+        if chosen is None:
+            self.idlers |= cpu.bit
+            cpu.tick_at = NEVER
+        elif current is None:
+            self.idlers &= ~cpu.bit
+            cpu.tick_at = now + self.tick_period - now % self.tick_period
+            self.clock.at(cpu.tick_at, cpu.tick)
         return chosen, self.tslice
 
     def _steal(self, cpu: CreditPCpu, pri: int, now: int) -> CreditVCpu | None:
@@ -346,8 +370,7 @@ class Credit(Scheduler[CreditDom, CreditVCpu, CreditPCpu]):
                         peer.runq.remove(vcpu)
                         vcpu.cpu = cpu
                         self.steal_from = peer.number
-                        if self.record is not None:
-                            self.record((now, cpu.number, vcpu.name, vcpu.credit, vcpu.pri, "steal"))
+                        self.note(vcpu, "steal", now)
                         return vcpu  # type: ignore[no-any-return]
         return None
 

@@ -55,11 +55,9 @@ class Trace:
     rows: list[tuple[int, int, str, int, int, Event]] = field(default_factory=list)
     _snapshots: list[tuple[int, Event, tuple[VCpu, ...], list[int], list[int]]] = field(default_factory=list)
 
-    def snapshot(
-        self, time: int, event: Event, vcpus: tuple[VCpu, ...], credit: list[int], priority: list[int]
-    ) -> None:
+    def snapshot(self, time: int, event: Event, vcpus: tuple[VCpu, ...]) -> None:
         """Record credit and priority of all `vcpus` at once."""
-        self._snapshots.append((time, event, vcpus, credit.copy(), priority.copy()))
+        self._snapshots.append((time, event, vcpus, [v.credit for v in vcpus], [v.pri for v in vcpus]))
         self.rows.append((time, -1, "", len(self._snapshots) - 1, 0, event))
 
     def __iter__(self) -> Iterator[Row]:

@@ -115,7 +115,7 @@ unknown value for access: near `rx' in `/dev/vg0/web,raw,xvda,rx'
     return reader.finish()
 
 
-class _Stop(Exception):  # noqa: N818 (not an error: xl reads no further)
+class _Stop(Exception):
     pass
 
 

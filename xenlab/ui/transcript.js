@@ -1,7 +1,13 @@
-/** Fill `box` with a transcript's rows, newest last, and keep the newest in view unless the reader has scrolled up. */
+/** Return an empty transcript window: it scrolls by itself, takes the keyboard's focus and names itself. */
+function transcriptBox() {
+  return h("div", { class: "xl-transcript", tabindex: 0, role: "log", "aria-label": "Commands run in dom0" },
+    h("div", { class: "rows" }));
+}
+
+/** Fill a transcript window with rows, newest last; theme.css keeps the newest in view until one scrolls up. */
 function fillTranscript(box, rows) {
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
-  box.replaceChildren(...rows.map((row) => {
+  const list = box.firstElementChild;
+  list.replaceChildren(...rows.map((row) => {
     const asides = [];
     if (row.times > 1) asides.push(h("span", { class: "aside" }, `${row.times} times`));
     if (row.note) asides.push(h("span", { class: "aside" }, row.note));
@@ -12,11 +18,5 @@ function fillTranscript(box, rows) {
     if (row.stderr.trim()) block.append(h("pre", { class: "stderr" }, row.stderr.trimEnd()));
     return block;
   }));
-  if (!rows.length) box.append(h("span", { class: "none" }, "No command has been run yet."));
-  if (atEnd) box.scrollTop = box.scrollHeight;
-}
-
-/** Return an empty transcript window: it scrolls by itself, takes the keyboard's focus and names itself. */
-function transcriptBox() {
-  return h("div", { class: "xl-transcript", tabindex: 0, role: "log", "aria-label": "Commands run in dom0" });
+  if (!rows.length) list.append(h("span", { class: "none" }, "No command has been run yet."));
 }

@@ -32,6 +32,7 @@ class Disk:
     discard: bool | None = None
     direct_io_safe: bool = False
     trusted: bool | None = None
+    stored: bool = False  # it is what libxl keeps of a disk that it has made
 
     def to_json(self) -> Json:
         """The fields that are not libxl's defaults."""
@@ -47,6 +48,7 @@ class Disk:
             is_cdrom=int(self.cdrom) or None,
             direct_io_safe=self.direct_io_safe or None,
             discard_enable=_defbool(self.discard),
+            colo_restore_enable="False" if self.stored else None,
             trusted=_defbool(self.trusted),
         )
 

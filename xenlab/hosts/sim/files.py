@@ -6,7 +6,7 @@ from collections.abc import Callable
 from posixpath import normpath
 from posixpath import split as split_path
 
-Content = bytes | Callable[[], bytes]
+Content = bytes | bytearray | Callable[[], bytes]
 
 
 class Files:
@@ -34,7 +34,7 @@ class Files:
         content = self._files.get(path)
         if content is None:
             raise FileNotFoundError(2, "No such file or directory", path)
-        return content() if callable(content) else content
+        return content() if callable(content) else bytes(content)
 
     def write(self, path: str, data: Content) -> None:
         """Replace the file `path` in a folder that exists; `data` may be a function that computes it."""
@@ -50,7 +50,11 @@ class Files:
 
     def append(self, path: str, data: bytes) -> None:
         """Add `data` to the end of the file `path`, which may be new."""
-        self.write(path, (self.read(path) if self.is_file(path) else b"") + data)
+        content = self._files.get(absolute(path))
+        if not isinstance(content, bytearray):  # a log grows in place
+            content = bytearray(self.read(path) if content is not None else b"")
+            self.write(path, content)
+        content += data
 
     def make_folder(self, path: str) -> None:
         """Make the folder `path` and those above it."""

@@ -26,7 +26,8 @@ HOTPLUG_SECONDS = 0.1
 BALLOON_KB_PER_SECOND = 256 * 1024
 GUEST_NEEDS_KB = 24 * 1024  # what kernel and workload use; the balloon cannot take it
 IDLE_DEMAND = 0.002  # timer ticks and little else
-DEMANDS = {"burn": 1.0, "dirty": 0.3, "disk": 0.1}
+DEMANDS = {"burn": 1.0, "dirty": 0.3}
+WORKLOADS = ("idle", "burn", "dirty", "disk", "counter", "ping")
 
 
 @dataclass
@@ -34,7 +35,7 @@ class GuestState:
     """What a guest is in the middle of; this is what a save file keeps of it."""
 
     booted: bool = False
-    count: int = 0  # the last number that the workload `counter` printed
+    count: int = 0  # how often the workloads `counter` and `disk` have done their work
     online: tuple[int, ...] = (0,)  # the vCPUs it uses
 
 
@@ -45,14 +46,14 @@ class Guest:
         self, world: World, domain: Domain, name: str, cmdline: str, state: GuestState | None = None
     ) -> None:
         self.state = state or GuestState()
-        match = re.search(r"(?:^|\s)xenlab\.workload=(\S+)", cmdline)
-        self.workload = match[1] if match else "idle"
+        self.workload = _argument(cmdline, "workload") or "idle"
         self._cmdline = cmdline
         self._world = world
         self._domain = domain
         self._console = f"/var/log/xen/console/guest-{name}.log"
         self._home = f"/local/domain/{domain.domid}"
         self._ballooning = False
+        self.stopping = False  # it has been asked to shut down or reboot
         self._watches: list[Callable[[], None]] = []
         domain.load = self
         if self.state.booted:
@@ -86,16 +87,28 @@ class Guest:
             self.state.booted = True
             self._print(f"xenlab: workload={self.workload}")
         self._connect(restored)
-        if self.workload == "counter":
-            while True:
-                yield from self._sleep(1.0)
-                self.state.count += 1
-                self._print(f"counter {self.state.count}")
+        if restored:
+            yield from self._sleep(1.0)
+        elif address := _argument(self._cmdline, "ip"):
+            self._print(f"network: eth0 {address}")
+        yield from self._do_the_work()
+
+    def _do_the_work(self) -> Steps:
+        kind = self.workload.split(":")[0]
+        if kind not in WORKLOADS:
+            self._print(f"xenlab: no such workload; known: {' '.join(WORKLOADS).replace('dirty', 'dirty:N')}")
+        has_disk = self._world.store.names(f"{self._home}/device/vbd/51712") is not None
+        while kind == "counter" or (kind == "disk" and has_disk):
+            self.state.count += 1
+            count = self.state.count
+            self._print(f"counter {count}" if kind == "counter" else f"disk: {64 * count} KiB written")
+            yield from self._sleep(1.0)
 
     def _connect(self, restored: bool) -> None:
         store = self._world.store
-        for feature in ("poweroff", "reboot", "suspend"):
-            store.write(f"{self._home}/control/feature-{feature}", "1")
+        if not restored:  # Linux says so when it boots, and not again
+            for feature in ("poweroff", "reboot", "suspend"):
+                store.write(f"{self._home}/control/feature-{feature}", "1")
         self._watches = [
             store.watch(f"{self._home}/control/shutdown", lambda _: self._start(self._obey())),
             store.watch(f"{self._home}/memory/target", lambda _: self._start(self._balloon())),
@@ -105,6 +118,7 @@ class Guest:
         if not restored:
             self._start(self._plug_vcpus(at_boot=True))
         self._start(self._balloon())
+        self._start(self._obey())  # a watch fires once when it is set
 
     def _start(self, steps: Steps) -> None:
         self._world.env.process(steps)
@@ -123,6 +137,7 @@ class Guest:
         reason = {"poweroff": POWEROFF, "halt": POWEROFF, "reboot": REBOOT}.get(request or "")
         if reason is None:
             return
+        self.stopping = True
         yield from self._work(ACKNOWLEDGE_SECONDS)
         if self._world.store.read(path) != request:
             return
@@ -180,3 +195,8 @@ class Guest:
 
     def _print(self, line: str) -> None:
         self._world.files.append(self._console, f"{line}\r\n".encode())
+
+
+def _argument(cmdline: str, name: str) -> str | None:
+    match = re.search(rf"(?:^|\s)xenlab\.{name}=(\S+)", cmdline)
+    return match[1] if match else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from xenlab.hosts.sim.getopt import BadOption, parse_options
 from xenlab.hosts.sim.process import NotSimulated, Process
 from xenlab.hosts.sim.world import World
+
+LARGEST_FILE = 64 << 20  # files are held in memory
 
 
 def _options(process: Process, allowed: str) -> tuple[set[str], list[str]]:
@@ -111,6 +114,26 @@ def test(world: World, process: Process) -> int:
     return int(not answers[words[0]](words[1]))
 
 
+def truncate(world: World, process: Process) -> int:
+    """Make files of a given size: -s SIZE, with K, M or G for powers of 1024."""
+    options, operands = parse_options(process.argv[1:], "s:", {"size": "s"})
+    match = re.fullmatch(r"(\d+)([KMG]?)", dict(options).get("s", ""))
+    if not match:
+        raise NotSimulated(" ".join(process.argv))
+    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+    if size > LARGEST_FILE:
+        raise NotSimulated(f"a file of {match[0]} bytes")
+    status = 0
+    for path in operands:
+        old = world.files.read(path) if world.files.is_file(path) else b""
+        try:
+            world.files.write(path, old[:size].ljust(size, b"\0"))
+        except OSError as error:
+            process.err(f"truncate: cannot open '{path}' for writing: {error.strerror}\n")
+            status = 1
+    return status
+
+
 def echo(world: World, process: Process) -> int:
     """Print the arguments."""
     process.out(" ".join(process.argv[1:]) + "\n")
@@ -161,5 +184,5 @@ def sleep(world: World, process: Process) -> int:
 
 PROGRAMS: dict[str, Callable[[World, Process], int]] = {
     program.__name__: program
-    for program in (cat, echo, false, hostname, ls, mkdir, rm, sleep, test, true, uname)
+    for program in (cat, echo, false, hostname, ls, mkdir, rm, sleep, test, true, truncate, uname)
 }

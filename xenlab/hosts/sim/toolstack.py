@@ -43,7 +43,7 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
 
     Raises `LibxlError` after taking down what had been made.
     """
-    config = _with_defaults(config)
+    asked, config = config, _with_defaults(config)
     if config.domid not in (None, INVALID_DOMID):
         raise NotSimulated("a domain that asks for its id")
     if config.pool not in (None, "Pool-0", "0"):
@@ -54,14 +54,16 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
     try:
         _make(world, config, domain, log)
         config = devices.set_defaults(world, config, domain.domid, log)
-        _build(world, config, domain, log)
+        _build(world, config, domain, log, restored=state is not None)
         devices.add_disks(world, config, domain.domid, log)
     except LibxlError:
         destroy_domain(world, domain)
         raise LibxlError(ERROR_FAIL) from None
+    _add_console(world, domain, config)
     devices.add_vifs(world, config, domain.domid)
-    _add_console(world, domain)
-    world.configs[domain.domid] = replace(config, stored=True, domid=INVALID_DOMID)
+    disks = tuple(replace(disk, stored=True) for disk in config.disks)
+    kept = replace(asked, stored=True, domid=INVALID_DOMID, disks=disks, vifs=config.vifs)
+    world.configs[domain.domid] = kept
     Guest(world, domain, config.name, config.cmdline or "", state)
     return domain
 
@@ -205,7 +207,7 @@ def _make(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     store.write(f"/libxl/{domid}/dm-version", "qemu_xen")
 
 
-def _build(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
+def _build(world: World, config: DomainConfig, domain: Domain, log: Log, restored: bool) -> None:
     """libxl__domain_build: affinities, memory, the kernel, and the domain's settings in xenstore."""
     try:
         _place(world, config, log)
@@ -219,7 +221,9 @@ def _build(world: World, config: DomainConfig, domain: Domain, log: Log) -> None
                     log, "libxl_dom.c:350:libxl__build_pre", f"setting affinity failed on vcpu `{vcpu}'"
                 )
                 raise
-        _load(world, config, domain, log)
+        if not restored:
+            _check_files(world, config, log)
+        _populate(world, config, domain, log)
         set_scheduling(world, domain, config.weight, config.cap, log)
     except LibxlError as error:
         libxl_log(
@@ -229,7 +233,7 @@ def _build(world: World, config: DomainConfig, domain: Domain, log: Log) -> None
             domain.domid,
         )
         raise LibxlError(ERROR_FAIL) from error
-    _announce(world, config, domain)
+    _announce(world, config, domain, restored)
 
 
 def _place(world: World, config: DomainConfig, log: Log) -> None:
@@ -241,7 +245,7 @@ def _place(world: World, config: DomainConfig, log: Log) -> None:
         raise LibxlError(ERROR_INVAL)
 
 
-def _load(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
+def _check_files(world: World, config: DomainConfig, log: Log) -> None:
     lines = (646, 659) if config.type == "pv" else (874, 926)
     build = "libxl__build_pv" if config.type == "pv" else "libxl__domain_firmware"
     for path, line, what in ((config.kernel, lines[0], "kernel"), (config.ramdisk, lines[1], "ramdisk")):
@@ -255,6 +259,9 @@ def _load(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
                 errno="No such file or directory",
             )
             raise LibxlError(ERROR_FAIL)
+
+
+def _populate(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     memory_kb = config.memory_kb or 0
     try:
         world.machine.populate(domain, memory_kb)
@@ -271,7 +278,7 @@ def _load(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     domain.max_memory_kb = memory_kb + MAXMEM_SLACK_KB
 
 
-def _announce(world: World, config: DomainConfig, domain: Domain) -> None:
+def _announce(world: World, config: DomainConfig, domain: Domain, restored: bool) -> None:
     """libxl__build_post: what the guest and the tools find in xenstore."""
     home, vm = f"/local/domain/{domain.domid}", f"/vm/{domain.uuid}"
     settings = {
@@ -280,7 +287,7 @@ def _announce(world: World, config: DomainConfig, domain: Domain) -> None:
         "memory/videoram": "0",
         "domid": str(domain.domid),
         "store/port": "1",
-        "store/ring-ref": str(0x1E000 + domain.domid),
+        "store/ring-ref": str(_special_page(config, domain, 0)),
     }
     for vcpu in range(config.max_vcpus):
         online = vcpu in (config.online_vcpus or ())
@@ -288,16 +295,24 @@ def _announce(world: World, config: DomainConfig, domain: Domain) -> None:
     for path, value in settings.items():
         world.store.write(f"{home}/{path}", value)
     started = f"{world.now.timestamp():.2f}"
-    image = {"image/ostype": "linux", "image/kernel": config.kernel or ""} if config.type == "pv" else {}
+    image = {"image/ostype": "linux"} if config.type == "pv" else {}
+    boots = config.type == "pv" and not restored
+    image |= {"image/kernel": config.kernel} if boots and config.kernel else {}
     image["start_time"] = started
-    if config.type == "pv":
-        image |= {"image/ramdisk": config.ramdisk} if config.ramdisk else {}
-        image |= {"image/cmdline": config.cmdline} if config.cmdline else {}
+    image |= {"image/ramdisk": config.ramdisk} if boots and config.ramdisk else {}
+    image |= {"image/cmdline": config.cmdline} if boots and config.cmdline else {}
     for path, value in image.items():
         world.store.write(f"{vm}/{path}", value)
 
 
-def _add_console(world: World, domain: Domain) -> None:
+def _special_page(config: DomainConfig, domain: Domain, number: int) -> int:
+    """The frame of a page that guest and dom0 share: fixed for PVH (below 0xff000), anywhere for PV."""
+    if config.type == "pvh":
+        return (0xFEFFC, 0xFEFFF)[number]
+    return 0x38C01 + 0x100 * domain.domid + number
+
+
+def _add_console(world: World, domain: Domain, config: DomainConfig) -> None:
     """libxl__device_console_add: the primary console, whose other end is xenconsoled in dom0."""
     store, domid = world.store, domain.domid
     front = f"/local/domain/{domid}/console"
@@ -314,9 +329,10 @@ def _add_console(world: World, domain: Domain) -> None:
         "type": "xenconsoled",
         "output": "pty",
     }
-    frontend |= {"tty": f"/dev/pts/{domid}", "port": "2", "ring-ref": str(0x1F000 + domid)}
+    frontend |= {"tty": f"/dev/pts/{domid}", "port": "2", "ring-ref": str(_special_page(config, domain, 1))}
     for path, value in frontend.items():
         store.write(f"{front}/{path}", value)
+    store.make(f"{front}/backend-id", (f"n{domid}", "r0"))
     store.make(back, ("n0", f"r{domid}"))
     for path, value in backend.items():
         store.write(f"{back}/{path}", value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -81,6 +82,16 @@ class World:
         if self.files.is_file(path):
             self.files.write(f"{path}.1", self.files.read(path))
             self.files.remove(path)
+
+    def next_loop(self) -> int:
+        """The number of a loop device that no backend uses."""
+        backends = "/local/domain/0/backend/vbd"
+        used = {
+            self.store.read(f"{backends}/{domid}/{number}/node")
+            for domid in self.store.names(backends) or []
+            for number in self.store.names(f"{backends}/{domid}") or []
+        }
+        return next(loop for loop in itertools.count() if f"/dev/loop{loop}" not in used)
 
     # -- random identities
 

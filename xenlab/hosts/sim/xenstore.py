@@ -7,7 +7,7 @@ tools/xenstore/xenstored_core.c (a new node takes its parent's permissions).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Watch = Callable[[str], None]  # takes the path that changed
@@ -62,8 +62,8 @@ class Xenstore:
 
         A missing node under an existing parent counts as removed, as for xenstored's XS_RM.
         """
-        above, _, name = path.rstrip("/").rpartition("/")
-        parent = self._find(above)
+        *above, name = _names(path) or [""]
+        parent = self._find("/" + "/".join(above))
         if parent is None or not name:
             return False
         if parent.children.pop(name, None) is not None:
@@ -114,6 +114,6 @@ class Xenstore:
                 watch(path)
 
 
-def _names(path: str) -> Iterator[str]:
+def _names(path: str) -> list[str]:
     path = path if path.startswith("/") else f"/local/domain/0/{path}"  # relative to dom0's own home
-    return (name for name in path.split("/") if name)
+    return [name for name in path.split("/") if name]

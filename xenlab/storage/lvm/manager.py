@@ -6,7 +6,7 @@ Source: LVM2, tools/lvcreate.c, lib/metadata/lv_manip.c, lib/metadata/snapshot_m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from xenlab.storage.blockdev import BlockDevice
 from xenlab.storage.lvm.allocate import Area, allocate
@@ -76,6 +76,8 @@ class Lvm:
             parts = re.split("(?<!-)-(?!-)", name.removeprefix("/dev/mapper/"))
             name = "/".join(part.replace("--", "-") for part in parts)
         group_name, _, volume_name = name.removeprefix("/dev/").partition("/")
+        if "/" in volume_name:
+            raise LvmError(f'"{name}": Invalid path for Logical Volume.')
         group = self.group(group_name)
         if volume_name not in group.volumes:
             raise LvmError(f'Failed to find logical volume "{group_name}/{volume_name}"')
@@ -141,7 +143,8 @@ class Lvm:
             pv.group = None
         del self.groups[group.name]
 
-    def _add(self, group: VolumeGroup, paths: list[str]) -> None:
+    def check_groupless(self, paths: Iterable[str]) -> None:
+        """Raise `LvmError` if one of these disks belongs to a group."""
         for path in paths:
             pv = self.pvs.get(path)
             if pv and pv.group:
@@ -150,6 +153,9 @@ class Lvm:
                     f"Unable to add physical volume '{path}' to volume group '{pv.group.name}'\n"
                     f"{path}: physical volume not initialized."
                 )
+
+    def _add(self, group: VolumeGroup, paths: list[str]) -> None:
+        self.check_groupless(paths)
         for path in paths:
             pv = self.pvs.get(path) or self.create_pv(path)
             pv.group = group
@@ -190,7 +196,9 @@ class Lvm:
     def extend_lv(self, volume: LogicalVolume, extents: int) -> None:
         """Let a volume grow to `extents`."""
         more = extents - volume.extents
-        if more <= 0:
+        if more == 0:
+            raise LvmError(f"New size ({extents} extents) matches existing size ({extents} extents).")
+        if more < 0:
             raise LvmError(
                 f"New size given ({extents} extents) not larger than existing size ({volume.extents} extents)"
             )
@@ -200,9 +208,9 @@ class Lvm:
             raise LvmError(
                 f"Insufficient free space: {more} extents needed, but only {volume.group.free} available"
             )
-        last = volume.segments[-1]
-        after = Area(volume.group.pvs.index(last.pv), last.first, last.count)
-        for segment in volume.group.segments(allocate(more, volume.group.free_areas(), after)):
+        pvs = volume.group.pvs
+        held = [Area(pvs.index(segment.pv), segment.first, segment.count) for segment in volume.segments]
+        for segment in volume.group.segments(allocate(more, volume.group.free_areas(), held)):
             last = volume.segments[-1]
             if segment.pv is last.pv and segment.first == last.first + last.count:
                 volume.segments[-1] = Segment(last.pv, last.first, last.count + segment.count)
@@ -243,6 +251,9 @@ class Lvm:
                 f'Volume group "{group.name}" has insufficient free space ({group.free} extents): {extents} required.'
             )
         room = group.free_areas(disks)
+        if disks and not room:
+            full = "".join(f'WARNING: No free extents on physical volume "{path}".\n' for path in disks)
+            raise LvmError(f"{full}No specified PVs have space available.")
         lacking = extents - sum(area.count for area in room)
         if lacking > 0:
             raise LvmError(

@@ -21,16 +21,20 @@ class LvmError(StorageError):
         self.status = status
 
 
-_VALID_SET = "Name contains invalid character, valid set includes: [a-zA-Z0-9.-_+]."
 SEE_HELP = "Run `{} --help' for more information."
 
 
 def check_vg_name(name: str) -> None:
     """Raise `LvmError` for a name that LVM2 does not allow for a new volume group."""
     if not _is_valid(name):
-        hint = "" if re.fullmatch(r"[a-zA-Z0-9+_.-]*", name) else f"{_VALID_SET}\n"
+        if not re.fullmatch(r"[a-zA-Z0-9+_.-]*", name):
+            hint = "Name contains invalid character, valid set includes: [a-zA-Z0-9.-_+]."
+        elif name.startswith("-"):
+            hint = "Name cannot start with hyphen."
+        else:
+            hint = "Name starts with . or .. and has no following character(s)."
         raise LvmError(
-            f'{hint}New volume group name "{name}" is invalid.\n{SEE_HELP.format("vgcreate")}', status=3
+            f'{hint}\nNew volume group name "{name}" is invalid.\n{SEE_HELP.format("vgcreate")}', status=3
         )
 
 

@@ -71,7 +71,7 @@ def data_percent(volume: LogicalVolume) -> str:
 
 
 def lv_attr(volume: LogicalVolume) -> str:
-    """Return the ten letters of ``Attr``: what it is, writable, inherited allocation, active or Invalid, open, target."""
+    """Return ``Attr``: what it is, writable, inherited allocation, active or Invalid, open, target type."""
     kind = "s" if volume.origin else "o" if volume.snapshots else "-"
     invalid = volume.snapshot is not None and not volume.snapshot.store.valid
     return "".join(
@@ -105,7 +105,7 @@ def _segment(of: Callable[[Segment, VolumeGroup], str | int]) -> Callable[[Row],
 
 
 _PERCENT = _volume(data_percent)
-_COLUMNS: dict[str, _Column] = {
+_LV_COLUMNS: dict[str, _Column] = {
     "lv_name": _Column("LV", _volume(lambda lv: lv.name), width=4),
     "lv_full_name": _Column("LV", _volume(lambda lv: lv.full_name), width=4),
     "lv_path": _Column("Path", _volume(lambda lv: lv.path)),
@@ -129,6 +129,8 @@ _COLUMNS: dict[str, _Column] = {
     "devices": _Column("Devices", _segment(lambda part, _: f"{part.pv.path}({part.first})")),
     "seg_size": _Column("SSize", _segment(lambda part, group: part.count * group.extent_size), size=True),
     "seg_size_pe": _Column("SSize", _segment(lambda part, _: part.count)),
+}
+_VG_COLUMNS: dict[str, _Column] = {
     "vg_name": _Column("VG", _group(lambda vg: vg.name)),
     "vg_attr": _Column("Attr", _group(lambda vg: "wz--n-"), width=5),
     "pv_count": _Column("#PV", _group(lambda vg: len(vg.pvs))),
@@ -139,6 +141,8 @@ _COLUMNS: dict[str, _Column] = {
     "vg_extent_size": _Column("Ext", _group(lambda vg: vg.extent_size), size=True),
     "vg_extent_count": _Column("#Ext", _group(lambda vg: vg.extents)),
     "vg_free_count": _Column("Free", _group(lambda vg: vg.free)),
+}
+_PV_COLUMNS: dict[str, _Column] = {
     "pv_name": _Column("PV", _pv(lambda pv: pv.path), width=10),
     "pv_fmt": _Column("Fmt", _pv(lambda pv: "lvm2")),
     "pv_attr": _Column("Attr", _pv(lambda pv: "a--" if pv.group else "---")),
@@ -153,7 +157,13 @@ _COLUMNS: dict[str, _Column] = {
     "pv_pe_alloc_count": _Column("Alloc", _pv(lambda pv: pv.extents - pv.free)),
     "dev_size": _Column("DevSize", _pv(lambda pv: pv.device.size), size=True),
 }
-_PER_SEGMENT = {"devices", "seg_size", "seg_size_pe"}
+_COLUMNS = _LV_COLUMNS | _VG_COLUMNS | _PV_COLUMNS
+_OF: dict[Kind, dict[str, _Column]] = {
+    "lvs": _LV_COLUMNS | _VG_COLUMNS,
+    "vgs": _VG_COLUMNS,
+    "pvs": _PV_COLUMNS | _VG_COLUMNS,
+}
+_PER_SEGMENT = {"chunk_size", "devices", "seg_size", "seg_size_pe"}
 _DEFAULT: dict[Kind, str] = {
     "lvs": "lv_name,vg_name,lv_attr,lv_size,pool_lv,origin,data_percent,metadata_percent,move_pv,mirror_log,"
     "copy_percent,convert_lv",
@@ -175,8 +185,8 @@ def column_names(kind: Kind, options: str | None) -> list[str]:
     names = _DEFAULT[kind].split(",") if options.startswith("+") else []
     prefix = f"{kind[:2]}_"
     for name in options.removeprefix("+").split(","):
-        full = name if name in _COLUMNS else prefix + name
-        if full not in _COLUMNS:
+        full = name if name in _OF[kind] else prefix + name
+        if full not in _OF[kind]:
             raise LvmError(f"Unrecognised field: {name}")
         names.append(full)
     return names

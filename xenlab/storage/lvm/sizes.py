@@ -16,9 +16,9 @@ _BAD_ARGUMENT = "Error during parsing of command line."
 
 
 def parse_size(option: str, text: str, unit: str = "m") -> tuple[str, int]:
-    """Read the value of ``--size``: return its sign (``+`` or nothing) and its bytes; without a unit they are MiB (or what `unit` says).
+    """Read the value of ``--size``: return its sign (``+`` or nothing) and its bytes.
 
-    Raises `LvmError` for anything else. `option` is named in the error.
+    `option` is named in errors; `unit` counts if the text has none. Raises `LvmError` for what is no size.
 
     >>> parse_size("--size", "1.5G"), parse_size("--size", "+512")
     (('', 1610612736), ('+', 536870912))

@@ -14,6 +14,7 @@ from xenlab.hosts.sim.xl.usage import find_subcommand, help_on
 COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "block-list": devlist.block_list,
     "claims": info.claims,
+    "console": lifecycle.console,
     "cpupool-list": info.cpupool_list,
     "create": create.create,
     "destroy": lifecycle.destroy,
@@ -68,6 +69,6 @@ def xl(world: World, process: Process) -> int:
         return 1
     if command.name not in COMMANDS:
         raise NotSimulated(f"xl {command.name}")
-    if letters & {"v", "T"}:
-        raise NotSimulated("xl with -v or -T, which logs every step,")
+    if letters & {"v", "T"} and command.modifies:
+        raise NotSimulated(f"xl -v {command.name}, which logs every step,")
     return COMMANDS[command.name](Invocation(world, process, arguments, dry_run))

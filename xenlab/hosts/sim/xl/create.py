@@ -61,14 +61,6 @@ def create(xl: Invocation) -> int:
         else:
             xl.out(help_on("create"))
             return 2
-    for letter, meaning in (
-        ("F", "in the foreground"),
-        ("c", "with its console"),
-        ("V", "with VNC"),
-        ("A", "with VNC"),
-    ):
-        if letter in letters:
-            raise NotSimulated(f"xl create -{letter} ({meaning})")
     return _create(xl, path, extra, letters)
 
 
@@ -76,6 +68,8 @@ def _create(xl: Invocation, path: str | None, extra: str, letters: set[str]) -> 
     if path is None:
         xl.err("Config file not specified and none in save file\n")
         return 6
+    for letter in letters & set("FcVA"):
+        raise NotSimulated(f"xl create -{letter}, which stays with the domain,")
     text = read_config(xl, path)
     if text is None:
         return 3

@@ -8,6 +8,7 @@ does; keys that it knows and the simulator does not interpret raise `NotSimulate
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from xenlab.hosts.sim.domconfig import Disk, DomainConfig, Vif
@@ -75,6 +76,7 @@ _ACTION_DEFAULTS = {
     "on_crash": "destroy",
     "on_soft_reset": "soft-reset",
 }
+DEFAULT_BRIDGE = "xenbr0"  # vif.default.bridge in /etc/xen/xl.conf
 INT_MAX = 2**31 - 1
 
 
@@ -232,6 +234,7 @@ class _Reader:
 
     def _vifs(self) -> tuple[Vif, ...]:
         try:
-            return tuple(parse_vif(spec, self.source, self._report) for spec in self.config.strings("vif"))
+            vifs = [parse_vif(spec, self.source, self._report) for spec in self.config.strings("vif")]
         except BadVifError:
             self.xl.process.fail_silently()
+        return tuple(replace(vif, bridge=vif.bridge or DEFAULT_BRIDGE) for vif in vifs)

@@ -150,3 +150,18 @@ def rename(xl: Invocation) -> int:
         xl.err(f"Can't rename domain '{name}'.\n")
         return 1
     return 0
+
+
+def console(xl: Invocation) -> int:
+    """``xl console``: only its mistakes; the simulated guest's output is in its log."""
+    options, operands = xl.options("console", "n:t:", required=1)
+    if dict(options).get("t", "pv") not in ("pv", "serial", "vuart"):
+        xl.err("console type supported are: pv, serial, vuart\n")
+        return 1
+    domid = xl.domid(operands[0])
+    if xl.domain(domid) is not None:
+        log = f"/var/log/xen/console/guest-{xl.name_of(domid)}.log"
+        raise NotSimulated(f"xl console, a dialogue with the guest (what it has printed is in {log}),")
+    xl.no_domain_type(domid)
+    xl.err("Unable to attach console\n")
+    return 1

@@ -18,13 +18,13 @@ def retrieve_config(world: World, domain: Domain) -> DomainConfig:
     home = f"/local/domain/{domain.domid}"
     online = [
         vcpu
-        for vcpu in range(len(domain.vcpus))
+        for vcpu in range(config.max_vcpus)
         if world.store.read(f"{home}/cpu/{vcpu}/availability") == "online"
     ]
     return replace(
         config,
         name=world.name_of(domain.domid) or "",
-        online_vcpus=tuple(online),
+        online_vcpus=tuple(online) if config.max_vcpus else None,
         memory_kb=int(world.store.read(f"{home}/memory/target") or 0),
         max_memory_kb=int(world.store.read(f"{home}/memory/static-max") or 0),
         scheduler=world.spec.scheduler,

@@ -15,7 +15,7 @@ from xenlab.hosts.sim.domconfig import DomainConfig, libxl_json
 from xenlab.hosts.sim.guest import Guest, GuestState
 from xenlab.hosts.sim.machine import SUSPEND, Domain
 from xenlab.hosts.sim.process import NotSimulated
-from xenlab.hosts.sim.toolstack import destroy_domain
+from xenlab.hosts.sim.toolstack import destroy_domain, log_no_such_domain
 from xenlab.hosts.sim.xl.create import Launch, launch, read_config
 from xenlab.hosts.sim.xl.domcfg import parse_domain_config
 from xenlab.hosts.sim.xl.invocation import Invocation
@@ -31,6 +31,7 @@ HEADER = struct.Struct(
 STREAM_MAGIC = b"xenlab simulated stream\n"
 PAGE_KB = 4
 FRAMES_PER_REPORT = 1024
+PVH_FRAMES = 0xFF000  # its p2m reaches up to the special pages
 KB_PER_SECOND = 128 * 1024  # how fast memory is written or read
 SUSPEND_LIMIT = 60.0
 
@@ -56,7 +57,7 @@ def save(xl: Invocation) -> int:
         config = parse_domain_config(xl, text, operands[2])
     header = _header(config)
     try:
-        xl.world.files.write(path, header)
+        xl.world.files.write(path, header + _stream(config, None))
     except OSError:
         xl.err(f"Failed to open temp file {path} for writing\n")
         return 1
@@ -71,25 +72,27 @@ def _header(config: DomainConfig) -> bytes:
     return HEADER.pack(MAGIC, BYTE_ORDER, JSON_CONFIG | STREAM_V2, 0, len(data)) + data
 
 
+def _stream(config: DomainConfig, guest: GuestState | None) -> bytes:
+    """What stands for the guest's memory; without a guest, of a save that was not finished."""
+    state = None if guest is None else asdict(guest)
+    return STREAM_MAGIC + json.dumps({"config": config.dump(), "guest": state}).encode()
+
+
 def _suspend(
     xl: Invocation, domain: Domain, config: DomainConfig, path: str, header: bytes, letters: set[str]
 ) -> int:
     guest = domain.load
     assert isinstance(guest, Guest)
-    if not xl.world.pass_time_until(lambda: guest.state.booted and domain.runnable, SUSPEND_LIMIT):
-        xl.log(
-            "libxl_dom_suspend.c:269:domain_suspend_common_pvcontrol_suspending",
-            "guest didn't acknowledge suspend, cancelling request",
-            domain.domid,
-        )
-        xl.err("Failed to save domain, resuming domain\n")
-        return 1
-    xl.err(f"xc: info: Saving domain {domain.domid}, type x86 PV\n")
+    kind, frames = ("HVM", PVH_FRAMES) if domain.type == "pvh" else ("PV", domain.peak_kb // PAGE_KB)
+    xl.err(f"xc: info: Saving domain {domain.domid}, type x86 {kind}\n")
+    if domain.shutdown_reason is not None:
+        raise NotSimulated("xl save of a domain that has shut down")
+    if not (domain.runnable and guest.state.booted) or guest.stopping:
+        return _not_suspended(xl, domain, guest)
     xl.machine.shut_down(domain, SUSPEND)
     xl.world.pass_time(domain.memory_kb / KB_PER_SECOND)
-    _report_progress(xl, domain.peak_kb // PAGE_KB)
-    stream = {"config": config.dump(), "guest": asdict(guest.suspend()), "memory_kb": domain.memory_kb}
-    xl.world.files.write(path, header + STREAM_MAGIC + json.dumps(stream).encode())
+    _report_progress(xl, frames)
+    xl.world.files.write(path, header + _stream(config, guest.suspend()))
     if "p" in letters:
         xl.machine.pause(domain)
     if letters & {"p", "c"}:
@@ -97,6 +100,33 @@ def _suspend(
     else:
         destroy_domain(xl.world, domain)
     return 0
+
+
+def _not_suspended(xl: Invocation, domain: Domain, guest: Guest) -> int:
+    """A guest that is paused, still booting or just ending does not answer the request to suspend itself."""
+    suspend, stream = "libxl_dom_suspend.c", "libxl_stream_write.c"
+    ends = domain.runnable and guest.stopping
+    if ends:
+        xl.world.pass_time_until(lambda: domain.shutdown_reason is not None, SUSPEND_LIMIT)
+        xl.err("xc: error: save callback suspend() failed: 0: Internal error\n")
+    elif guest.state.booted:
+        xl.world.pass_time(SUSPEND_LIMIT)
+        where = f"{suspend}:269:domain_suspend_common_pvcontrol_suspending"
+        xl.log(where, "guest didn't acknowledge suspend, cancelling request", domain.domid)
+        xl.err("xc: error: Domain has not been suspended: shutdown 0, reason 255: Internal error\n")
+    else:
+        xl.err("xc: error: Bad mfn 0 for p2m frame list list: Internal error\n")
+    xl.err("xc: error: Save failed (0 = Success): Internal error\n")
+    where = f"{stream}:347:libxl__xc_domain_save_done"
+    text = f"saving domain: domain {'responded' if ends else 'did not respond'} to suspend request"
+    xl.log(where, text, domain.domid, "Success")
+    xl.err("Failed to save domain, resuming domain\n")
+    reason = 255 if domain.shutdown_reason is None else domain.shutdown_reason
+    state = f"(shutdown {int(domain.shutdown_reason is not None)}, reason {reason})"
+    xl.err(f"xc: error: Dom {domain.domid} not suspended: {state}: Internal error\n")
+    where = f"{suspend}:666:domain_resume_done"
+    xl.log(where, "xc_domain_resume failed", domain.domid, "Invalid argument")
+    return 1
 
 
 def _report_progress(xl: Invocation, frames: int) -> None:
@@ -133,23 +163,48 @@ def restore(xl: Invocation) -> int:
     config = _config(xl, operands[0] if len(operands) == 2 else None, stream)
     if config is None:
         return 1
-    xl.world.pass_time(stream["memory_kb"] / KB_PER_SECOND)
-    if stream["memory_kb"] > xl.machine.free_kb:
+    memory_kb = config.memory_kb or 0
+    if memory_kb > xl.machine.free_kb:
         raise NotSimulated("restoring a domain for which there is not enough memory")
+    if stream["guest"] is None:
+        return _restore_unfinished(xl, config)
+    xl.world.pass_time(memory_kb / KB_PER_SECOND)
     if launch(xl, config, Launch("p" in letters, "e" not in letters), _guest_state(stream["guest"])):
         return 1
-    _report_restored(xl, config.name)
+    _report_restored(xl, config)
     return 0
 
 
-def _report_restored(xl: Invocation, name: str) -> None:
-    home = f"/local/domain/{xl.domid(name)}"
+def _restore_unfinished(xl: Invocation, config: DomainConfig) -> int:
+    """What becomes of a file whose saving failed before the guest's memory was written."""
+    domid = xl.machine.next_domid
+    if launch(xl, config, Launch(paused=True, monitored=False), GuestState(booted=True)):
+        return 1
+    destroy_domain(xl.world, xl.machine.domains[domid])
+    for line in _first_restore_lines(config):
+        xl.err(f"xc: info: {line}\n")
+    xl.err("xc: error: Failed to read Record Header from stream (0 = Success): Internal error\n")
+    xl.err("xc: error: Restore failed (0 = Success): Internal error\n")
+    where = "libxl_stream_read.c:850:libxl__xc_domain_restore_done"
+    xl.log(where, "restoring domain", errno="Success")
+    where = "libxl_create.c:1640:domcreate_rebuild_done"
+    xl.log(where, "cannot (re-)build domain: -3", domid)
+    log_no_such_domain(xl.err, domid)
+    return 1
+
+
+def _first_restore_lines(config: DomainConfig) -> tuple[str, str]:
+    kind = "HVM" if config.type == "pvh" else "PV"
+    return f"Found x86 {kind} domain from Xen 4.17", "Restoring domain"
+
+
+def _report_restored(xl: Invocation, config: DomainConfig) -> None:
+    home = f"/local/domain/{xl.domid(config.name)}"
     store_page, console_page = (
         int(xl.world.store.read(f"{home}/{ring}/ring-ref") or 0) for ring in ("store", "console")
     )
     for line in (
-        "Found x86 PV domain from Xen 4.17",
-        "Restoring domain",
+        *_first_restore_lines(config),
         "Restore successful",
         f"XenStore: mfn {store_page:#x}, dom 0, evt 1",
         f"Console: mfn {console_page:#x}, dom 0, evt 2",
