@@ -1,5 +1,5 @@
 # The two commands: `make lab` opens the book, `make test` checks all of it.
-.PHONY: lab setup setup-test test check box unit contract notebooks browser bench chapters
+.PHONY: lab setup setup-test test check box unit contract compare notebooks browser bench chapters
 
 # Set on some machines; it would make every import of the Jupyter stack cost 12 s instead of 2.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,6 +33,10 @@ unit:
 
 contract:
 	$(PYTEST) tests/contract
+
+# The recorded commands on the simulator and on a real Xen; prints where they differ.
+compare: box
+	$(BIN)/xenlab compare tests/contract/commands.txt
 
 notebooks:
 	$(PYTEST) tests/notebooks
