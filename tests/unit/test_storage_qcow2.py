@@ -133,6 +133,7 @@ def test_a_dirty_image_is_read_but_not_written(tmp_path):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 16 * K), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
+@example([(8728, b"\x80\x00\x00\x0b\x9d\xce\xda\xc5")])  # a zero cluster that is kept far past the end
 def test_a_damaged_image_raises_nothing_but_a_storage_error(damages):
     file = io.BytesIO()
     format_image(file, 64 * K, cluster_size=512)

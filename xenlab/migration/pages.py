@@ -17,6 +17,8 @@ from xenlab.commands import XenlabError
 PAGE_BYTES = 4096
 #: Pages in a mebibyte.
 PAGES_PER_MIB = (1 << 20) // PAGE_BYTES
+#: Pages that Xen's tools send at a time (MAX_BATCH_SIZE in `xg_save_restore.h`).
+BATCH = 1024
 #: Bytes that announce a page without its contents: the entry of pfn and type in a PAGE_DATA record.
 ENTRY_BYTES = 8
 
@@ -67,7 +69,7 @@ def scattered(pages: PageNumbers, stride: int = 1024) -> PageNumbers:
 
     The first tools scanned memory in this order (`xc_linux_save.c: permute`, which rotates page numbers by
     ten bits). Neighbouring pages tend to be written together, and a scan in order of address would take one
-    such burst for the behaviour of the whole guest (NSDI'05 §5.2).
+    such burst for the behaviour of the whole guest (NSDI'05 §5).
 
     >>> scattered(np.arange(10), stride=4).tolist()
     [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xenlab.migration.pages import ENTRY_BYTES, PAGE_BYTES, PageNumbers, bitmap, count, scattered
+from xenlab.migration.pages import BATCH, ENTRY_BYTES, PAGE_BYTES, PageNumbers, bitmap, count, scattered
 from xenlab.migration.policies import Action, Policy
 from xenlab.migration.rounds import Guest, Migration, Path, Round
 
 if TYPE_CHECKING:
     from xenlab.migration.workloads import Workload
-
-BATCH = 1024
 
 
 class Precopy:
@@ -108,8 +106,9 @@ class Precopy:
         mbit = min(limit, self.path.mbit - self.path.guest_mbit)
         self.sent[:] = False
         contents = handled = 0
+        any_zero = self.zero.any()
         for pages in self._batches():
-            data = pages.size - self._still_zero(pages)
+            data = pages.size - (self._still_zero(pages) if any_zero else 0)
             self._send(pages)
             self._run_guest(_bits(data, pages.size) / (mbit * 1e6))
             contents += data
@@ -140,13 +139,13 @@ class Precopy:
 
     def _gather(self, queue: PageNumbers, place: int) -> tuple[PageNumbers, int]:
         """Return the next batch of the queue and the place after it, looking further ahead the more is skipped."""
-        reach = BATCH
+        if not self.policy.skips:
+            return queue[place : place + BATCH], place + BATCH
+        reach = BATCH * 5 // 4
         while True:
             end = min(place + reach, queue.size)
             pages = queue[place:end]
-            if not self.policy.skips:
-                return pages, end
-            clean = np.flatnonzero(~self.dirty[pages])
+            (clean,) = np.logical_not(self.dirty[pages]).nonzero()
             if clean.size >= BATCH:
                 return pages[clean[:BATCH]], place + int(clean[BATCH - 1]) + 1
             if end == queue.size:
@@ -154,8 +153,8 @@ class Precopy:
             reach *= 2
 
     def _still_zero(self, pages: PageNumbers) -> int:
-        zero = self.zero[pages]
-        return count(zero & ~self.dirty[pages]) if zero.any() else 0
+        """Return how many of these pages are zero and have not been written since the round began."""
+        return count(self.zero[pages] & ~self.dirty[pages])
 
     def _send(self, pages: PageNumbers) -> None:
         """Put a batch on the wire."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from xenlab.migration.pages import PAGE_BYTES, MigrationError
+from xenlab.migration.pages import BATCH, PAGE_BYTES, MigrationError
 from xenlab.migration.streamformat import (
     BROKEN,
     CHECKPOINT,
@@ -90,22 +90,30 @@ class Record:
 
 @dataclass(frozen=True)
 class PageData:
-    """What one PAGE_DATA record held: pages by type, how many came with contents, how many of these were zero."""
+    """What one PAGE_DATA record held: a batch of pages.
+
+    `types` counts them by type; `with_data` came with contents, `zero` of them all zero. `first` and `last` are the
+    lowest and highest page number.
+    """
 
     types: Mapping[str, int]
     with_data: int
     zero: int
-    highest_pfn: int
+    first: int
+    last: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages it held, with contents or without."""
+        return sum(self.types.values())
 
 
 @dataclass(frozen=True)
 class SaveFile:
     """A saved domain as it was read: the fields of all headers, every record, and its pages counted.
 
-    `config` is the domain's configuration (an empty dict if the file has none); `guest` is `x86 PV` or `x86
-    HVM` (which PVH guests are too); `page_types` counts pages by type; `pages_with_data` those that came with
-    contents, a page sent twice counting twice; `zero_pages` those of them that were all zero. `size` is the
-    length of the stream in bytes.
+    `config` is the domain's configuration (an empty dict if the file has none); `guest` is `x86 PV` or `x86 HVM`
+    (which PVH guests are too); `batches` are its PAGE_DATA records; `size` is the length of the stream in bytes.
     """
 
     mandatory_flags: int
@@ -118,11 +126,42 @@ class SaveFile:
     page_bytes: int
     xen: tuple[int, int]
     records: tuple[Record, ...]
-    page_types: Mapping[str, int]
-    pages_with_data: int
-    zero_pages: int
-    highest_pfn: int
+    batches: tuple[PageData, ...]
     size: int
+
+    @property
+    def page_types(self) -> Mapping[str, int]:
+        """Pages by type. A page sent twice, as in a live migration, counts twice: here and below."""
+        types: Counter[str] = Counter()
+        for batch in self.batches:
+            types.update(batch.types)
+        return dict(types)
+
+    @property
+    def pages_with_data(self) -> int:
+        """Pages that came with their contents."""
+        return sum(batch.with_data for batch in self.batches)
+
+    @property
+    def zero_pages(self) -> int:
+        """Pages that came with their contents, all of it zero."""
+        return sum(batch.zero for batch in self.batches)
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """Pages sent with their contents in each pass over memory: one in a saved file, the rounds in a live migration.
+
+        The stream does not mark its rounds. But libxc sends each in order of page number and in full batches, so that
+        one has ended where numbers fall or a batch was not full (`xg_sr_save.c: send_dirty_pages`).
+        """
+        passes: list[int] = []
+        before: PageData | None = None
+        for batch in self.batches:
+            if before is None or before.pages < BATCH or batch.first <= before.last:
+                passes.append(0)
+            passes[-1] += batch.with_data
+            before = batch
+        return tuple(passes)
 
     def find(self, name: str) -> tuple[Record, ...]:
         """Return the records of this name, in order."""
@@ -167,9 +206,7 @@ class _Reader:
     def __init__(self, file: BinaryIO) -> None:
         self.source = _Source(file)
         self.records: list[Record] = []
-        self.types: Counter[str] = Counter()
-        self.with_data = self.zero = 0
-        self.highest = -1
+        self.batches: list[PageData] = []
 
     def save_file(self) -> SaveFile:
         mandatory, optional, length, config = self.xl_header()
@@ -192,10 +229,7 @@ class _Reader:
             page_bytes=page_bytes,
             xen=xen,
             records=tuple(self.records),
-            page_types=dict(self.types),
-            pages_with_data=self.with_data,
-            zero_pages=self.zero,
-            highest_pfn=self.highest,
+            batches=tuple(self.batches),
             size=self.source.offset,
         )
 
@@ -232,14 +266,14 @@ class _Reader:
         size = int.from_bytes(data[:4], "little")
         if size > length - 4:
             raise StreamError(f"configuration(={size} bytes) must fit in the {length} bytes of optional data")
-        text = data[4 : 4 + size].rstrip(b"\0").decode()
-        if not mandatory & XL_JSON:
-            return {"xl.cfg": text}
         try:
-            config = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise StreamError(f"the domain's configuration is not valid JSON: {error}") from error
-        return config if isinstance(config, dict) else {"config": config}
+            text = data[4 : 4 + size].rstrip(b"\0").decode()
+            config = json.loads(text) if mandatory & XL_JSON else {"xl.cfg": text}
+        except ValueError as error:
+            raise StreamError(f"the domain's configuration cannot be read: {error}") from error
+        if not isinstance(config, dict):
+            raise StreamError(f"the domain's configuration (={text[:40]!r}) must be a JSON object")
+        return config
 
     def libxl_header(self) -> int:
         ident, version, options = LIBXL_HEADER.unpack(self.source.take(LIBXL_HEADER.size, "the libxl header"))
@@ -286,7 +320,7 @@ class _Reader:
                 )
             offset, body = self.source.offset, b""
             if layer == "libxc" and kind == PAGE_DATA:
-                self.count(self.page_data(length))
+                self.batches.append(self.page_data(length))
             elif length <= _KEEP:
                 body = self.source.take(length, name)
             else:
@@ -326,13 +360,8 @@ class _Reader:
             contents = np.frombuffer(chunk, dtype="<u8").reshape(-1, PAGE_BYTES // 8)
             zero += contents.shape[0] - int(np.count_nonzero(contents.any(axis=1)))
         named = {PAGE_TYPES[kind]: int(by_type[kind]) for kind in PAGE_TYPES if by_type[kind]}
-        return PageData(named, with_data, zero, int((entries & np.uint64(PFN_MASK)).max()))
-
-    def count(self, pages: PageData) -> None:
-        self.types.update(pages.types)
-        self.with_data += pages.with_data
-        self.zero += pages.zero
-        self.highest = max(self.highest, pages.highest_pfn)
+        pfns = entries & np.uint64(PFN_MASK)
+        return PageData(named, with_data, zero, int(pfns.min()), int(pfns.max()))
 
 
 def read_save(file: BinaryIO) -> SaveFile:

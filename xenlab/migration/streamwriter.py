@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import BinaryIO
 
-from xenlab.migration.pages import PAGE_BYTES
+from xenlab.migration.pages import BATCH, PAGE_BYTES
 from xenlab.migration.stream import StreamError
 from xenlab.migration.streamformat import (
     DOMAIN_HEADER,
@@ -44,7 +44,6 @@ from xenlab.migration.streamformat import (
 #: The optional record in which xenlab says that a guest was simulated, and keeps what it needs to restore it.
 SIMULATED = OPTIONAL | 0x786C6162  # "xlab"
 
-BATCH = 1024
 _NUMBER = {name: number for number, name in LIBXC_RECORDS.items()}
 _HVM = 2
 _STORE_PFN, _CONSOLE_PFN = 1, 17  # xen/include/public/hvm/params.h
@@ -107,7 +106,7 @@ class _Writer:
         self.put(data)
 
     def memory(self, pages: Iterable[Page]) -> None:
-        """Write all pages, up to 1024 in a PAGE_DATA record as libxc does (MAX_BATCH_SIZE)."""
+        """Write all pages, up to 1024 in a PAGE_DATA record as libxc does."""
         left = iter(pages)
         while batch := list(islice(left, BATCH)):
             entries = [pfn | (XTAB << 60 if contents is None else 0) for pfn, contents in batch]

@@ -93,8 +93,9 @@ class RandomWrites:
         part = self.region.of(dirty)
         expected = self.mib_per_second * PAGES_PER_MIB * seconds
         if expected < part.size:
-            writes = rng.random(int(rng.poisson(expected)))
-            part[(writes * part.size).astype(np.int64)] = True
+            place = rng.random(int(rng.poisson(expected)))
+            place *= part.size
+            part[place.astype(np.intp)] = True
         elif not part.all():  # many writes a page: cheaper to ask of each page whether it was hit
             part |= rng.random(part.size, dtype=np.float32) < -math.expm1(-expected / part.size)
 

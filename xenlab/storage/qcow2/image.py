@@ -248,6 +248,8 @@ class Image:
             self._host.write(before.offset + start, data)
             return
         keep = before.offset if before.kind is Kind.ZERO and before.copied else 0
+        if keep:
+            self._refcounts.check_used(keep)
         offset = keep or self._refcounts.allocate()
         self._tell("allocate", index, offset, size)
         if len(data) < size:
