@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from xenlab.storage.blockdev import DiskError, MemoryDisk, StorageError
 from xenlab.storage.qcow2 import (
