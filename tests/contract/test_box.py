@@ -13,6 +13,7 @@ from xenlab.hosts.box import box as boxes
 from xenlab.hosts.box import image
 from xenlab.hosts.box.box import AttachedBox, Box, NoSuchBox
 from xenlab.hosts.box.qemu import BoxDied
+from xenlab.hosts.host import Host
 
 pytestmark = [pytest.mark.box, pytest.mark.timeout(300)]
 
@@ -77,6 +78,29 @@ def test_files_go_in_and_come_out_as_they_were(one):
 
 def test_a_missing_program_gives_status_127(one):
     assert one.run(["no-such-program"]).status == 127
+
+
+def test_a_guest_gets_its_disk_and_its_bridged_interface_from_the_real_hotplug_scripts(one):
+    host = Host(one)
+    guest = host.create(
+        name="linked",
+        disks=["/dev/vdc,raw,xvda,rw"],
+        vifs=["bridge=xenbr0"],
+        workload="disk",
+        extra="xenlab.ip=10.77.0.2/24",
+    )
+    guest.wait_for("KiB written", 180)
+    assert host.xl("block-list", guest.name).split("\n")[1].split()[3] == "4"
+    assert host.xl("network-list", guest.name).split("\n")[1].split()[4] == "4"
+    assert f"vif{guest.id}.0" in host.run(["brctl", "show", "xenbr0"]).stdout
+    assert host.run(["ping", "-c", "1", "-W", "10", "10.77.0.2"]).ok
+    guest.destroy()
+
+
+def test_dom0_has_the_programs_that_hotplug_scripts_and_chapters_call(one):
+    names = "awk logger flock losetup brctl ip iptables nft tcpdump lvcreate qemu-img exportfs ping".split()
+    missing = [name for name in names if not one.run(["bash", "-c", f"type {name}"]).ok]
+    assert missing == []
 
 
 def test_a_second_box_is_another_host_with_other_keys(one):

@@ -23,7 +23,7 @@ PACKAGES = (
     "xen-utils-common",
     "busybox-static",  # the initramfs, and all of a guest
     # what the hotplug scripts call
-    "bash dash hostname coreutils util-linux mount sed grep gawk findutils procps kmod",
+    "bash dash bsdutils hostname coreutils util-linux mount sed grep gawk findutils procps kmod",
     "iproute2 bridge-utils iptables nftables iputils-ping net-tools tcpdump",  # networking
     "lvm2 dmsetup e2fsprogs qemu-utils",  # storage
     "nfs-kernel-server rpcbind",  # a guest's root over NFS
@@ -85,6 +85,14 @@ TCG = ("-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64,+svm,+npt")
 KVM = ("-accel", "kvm", "-cpu", "host")
 
 DATA_DISK_GIB = 4
+
+#: Links that packages make when they are installed (update-alternatives), which unpacking leaves out.
+ALTERNATIVES = {
+    "usr/bin/awk": "gawk",
+    "usr/sbin/iptables": "xtables-nft-multi",
+    "usr/sbin/ip6tables": "xtables-nft-multi",
+    "usr/sbin/iptables-save": "xtables-nft-multi",
+}
 
 #: Left out of dom0's disk: nothing here runs.
 PRUNED = (

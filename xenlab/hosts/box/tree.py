@@ -169,7 +169,8 @@ def dom0_root(root: Path, modules: Modules, guests: dict[str, bytes]) -> None:
         "var/lib/nfs",
     ):
         (root / name).mkdir(parents=True, exist_ok=True)
-    for name, target in {"var/run": "/run", "var/lock": "/run/lock", "etc/mtab": "/proc/mounts"}.items():
+    links = {"var/run": "/run", "var/lock": "/run/lock", "etc/mtab": "/proc/mounts", **recipe.ALTERNATIVES}
+    for name, target in links.items():
         _link(root / name, target)
     # Debian's wrappers find Xen's version by a chain of scripts, a second each under emulation: go past them.
     for program in (root / "usr/lib/xen-4.17/bin").iterdir():
