@@ -1,4 +1,4 @@
-"""Measure everything (or the named parts), print the table and write it to bench/RESULTS.md.
+"""Measure everything (or the named parts), print the tables, and keep each in bench/RESULTS.md in place of its last.
 
 python -m bench            all parts
 python -m bench box        one part: bench/box.py
@@ -10,6 +10,7 @@ import importlib
 import os
 import platform
 import sys
+from datetime import date
 from pathlib import Path
 
 from bench.row import table
@@ -29,17 +30,25 @@ def machine() -> str:
 
 
 def main(parts: list[str]) -> int:
-    sections, missed = [], 0
+    missed = 0
     for part in parts:
         print(f"measuring {part} …", flush=True)
         rows = importlib.import_module(f"bench.{part}").rows()
         missed += sum(not row.met for row in rows)
-        sections.append(f"## {part}\n\n{table(rows)}")
-        print(sections[-1], flush=True)
-    if parts == PARTS:
-        head = f"# Measured against target\n\nMachine: {machine()}. Written by `make bench`; medians.\n"
-        (HERE / "RESULTS.md").write_text("\n".join([head, *sections]))
+        print(f"## {part}\n\n{table(rows)}", flush=True)
+        keep(part, f"Measured {date.today()}.\n\n{table(rows)}")
     return 1 if missed else 0
+
+
+def keep(part: str, text: str) -> None:
+    """Put a part's table into the file of results."""
+    file = HERE / "RESULTS.md"
+    _, *sections = file.read_text().split("\n## ") if file.exists() else [""]
+    known = {name: rest.strip() for name, _, rest in (section.partition("\n") for section in sections)}
+    known[part] = text
+    head = f"# Measured against target\n\nMachine: {machine()}. Written by `make bench`; medians.\n"
+    tables = [f"## {name}\n\n{known[name].strip()}\n" for name in PARTS if name in known]
+    file.write_text("\n".join([head, *tables]))
 
 
 if __name__ == "__main__":

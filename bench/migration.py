@@ -1,24 +1,30 @@
-"""How fast migrations are simulated, how much memory that takes, and how fast a saved domain is read."""
+"""How fast guests move between two boxes, and how fast migrations are simulated, in how much memory."""
 
 from __future__ import annotations
 
 import io
+import os
 import tracemalloc
 
 from bench.row import Row, seconds
+from xenlab.hosts.box import image
+from xenlab.hosts.pair import connect_pair
+from xenlab.migration.driver import Migration
 from xenlab.migration.policies import AdaptiveRate, Legacy, Policy, Xen417
 from xenlab.migration.postcopy import postcopy
 from xenlab.migration.precopy import Precopy, migrate
-from xenlab.migration.rounds import Guest, Migration, Path
+from xenlab.migration.rounds import Guest, Path
+from xenlab.migration.rounds import Migration as Simulated
 from xenlab.migration.stream import read_save
 from xenlab.migration.streamwriter import write_save
 from xenlab.migration.workloads import hot_cold
 
 LINK = Path(mbit=10_000)
+MOVES = 3
 POLICIES: tuple[Policy, ...] = (Xen417(), Legacy(), AdaptiveRate(low=1000, high=8000))
 
 
-def move(gib: int, policy: Policy) -> Migration:
+def move(gib: int, policy: Policy) -> Simulated:
     """A guest with a sixteenth of its memory hot, written at 400 MiB/s, and 20 MiB/s elsewhere, over 10 Gbit/s."""
     mib = 1024 * gib
     return migrate(Guest(mib), hot_cold(mib, mib / 16, 400, 20), policy, LINK)
@@ -33,8 +39,27 @@ def peak_mib(gib: int) -> float:
     return peak / 2**20
 
 
+def moved() -> list[Row]:
+    """A guest of 64 MiB with the small kernel, of 80 MiB with Debian's, goes to and fro between two boxes."""
+    found = max(image.built(), key=lambda each: each.small_guest)
+    os.environ["XENLAB_BOX"] = str(found.folder)
+    memory = 64 if found.small_guest else 80
+    result = []
+    with connect_pair("box") as pair:
+        pair.a.create(name="web", type="pvh", memory=memory, workload="clock").wait_for("clock 3", 200)
+        migration = Migration(pair.hosts)
+        for way, limit in ((migration.live, 30), (migration.warm, None), (migration.cold, None)):
+            moves = [way("web") for _ in range(MOVES)]
+            what = f"{moves[0].kind} migration of {memory} MiB between two boxes"
+            result.append(Row(what, tuple(each.seconds for each in moves), "s", limit))
+            result.append(
+                Row(f"{what}: without an answer", tuple(each.downtime for each in moves), "s", None)
+            )
+    return result
+
+
 def rows() -> list[Row]:
-    table: list[Row] = []
+    table = moved()
     for gib, target, runs in ((4, 300, 7), (64, 6000, 3)):
         for policy in POLICIES:
             rounds = len(move(gib, policy).rounds)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 class Row:
     """What was measured, the median of its runs, and what it should be.
 
-    `target` is a limit from above, or from below where `at_least`.
+    `target` is a limit from above, or from below where `at_least`; None where there is only something to know.
     """
 
     name: str
     figures: tuple[float, ...]
     unit: str
-    target: float
+    target: float | None
     at_least: bool = False
 
     @property
@@ -27,6 +27,8 @@ class Row:
 
     @property
     def met(self) -> bool:
+        if self.target is None:
+            return True
         return self.median >= self.target if self.at_least else self.median <= self.target
 
 
@@ -44,10 +46,13 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | median | range | target | |", "|---|---:|---:|---:|---|"]
     for row in rows:
-        sign, verdict = ("≥" if row.at_least else "≤"), ("met" if row.met else "**missed**")
+        verdict, target = "", "–"
+        if row.target is not None:
+            verdict = "met" if row.met else "**missed**"
+            target = f"{'≥' if row.at_least else '≤'} {row.target:g} {row.unit}"
         low, high = min(row.figures), max(row.figures)
         lines.append(
             f"| {row.name} | {row.median:.4g} {row.unit} | {low:.4g}–{high:.4g} ({len(row.figures)} runs) "
-            f"| {sign} {row.target:g} {row.unit} | {verdict} |"
+            f"| {target} | {verdict} |"
         )
     return "\n".join(lines) + "\n"

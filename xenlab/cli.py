@@ -12,14 +12,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from xenlab.commands import XenlabError
+from xenlab.grading import cli as grading
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Virtualization in data centres with Xen.")
 box = typer.Typer(no_args_is_help=True, help="A real Xen host in QEMU on this machine.")
 app.add_typer(box, name="box")
+fidelity = typer.Typer(no_args_is_help=True, help="Models held against a real Xen.")
+app.add_typer(fidelity, name="fidelity")
 console = Console()
 
 Name = Annotated[str, typer.Argument(help="The box's name.")]
@@ -130,6 +134,26 @@ def reset(name: Name = "box") -> None:
     up(name)
 
 
+@app.command("doctor")
+def doctor() -> None:
+    """Say what this machine offers, what each missing thing costs, and the one command that gets it."""
+    from xenlab.doctor import any_host, examine
+
+    colours = {"works": "green", "does not work": "red", "missing": "yellow"}
+    table = Table("", "", "found", box=None)
+    with console.status("trying what this machine offers"):
+        findings = examine()
+    for found in findings:
+        standing = found.standing.value
+        table.add_row(found.what, f"[{colours[standing]}]{standing}[/]", escape(found.found))
+    console.print(table)
+    for advice in filter(None, (found.advice for found in findings)):
+        console.print(f"\n{escape(advice)}", soft_wrap=True, highlight=False)
+    if not any_host(findings):
+        console.print("[bold red]xenlab:[/] no host works here, not even the simulator")
+        raise typer.Exit(1)
+
+
 @app.command("lab")
 def lab(
     browser: Annotated[bool, typer.Option(help="Open a browser window, or only serve.")] = True,
@@ -139,6 +163,20 @@ def lab(
 
     with _told():
         raise typer.Exit(serve(browser))
+
+
+@app.command("book")
+def book(out: Annotated[Path, typer.Argument(help="Where it goes.")] = Path("site")) -> None:
+    """Build the book as a web site from this clone's notebooks, run on the simulator."""
+    from xenlab.book.build import build
+
+    with _told():
+        built = build(out, Path.cwd(), print)
+    console.print(f"{built.out}: {built.pages} pages, {built.size / 1e6:.1f} MB", soft_wrap=True)
+
+
+for command in (grading.check, grading.release, grading.grade, grading.report):
+    app.command()(_told()(command))
 
 
 @app.command("compare")
@@ -157,3 +195,41 @@ def compare(
         print(difference)
     print(f"{len(differences)} rows differ between {left} and {right}")
     raise typer.Exit(1 if differences else 0)
+
+
+@fidelity.command("scheduling")
+def fidelity_scheduling(
+    host: Annotated[str, typer.Option(help="The host that is measured; it must have two pCPUs.")] = "box",
+    seconds: Annotated[int, typer.Option(help="How long each configuration runs.")] = 12,
+    save: Annotated[Path | None, typer.Option(help="Keep what was measured in this CSV file.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw predicted against measured into this PNG file.")
+    ] = None,
+) -> None:
+    """Predict the CPU shares of guests in many configurations, measure them, and print both (about eight minutes)."""
+    from xenlab.hosts.fidelity import measure_scheduling
+    from xenlab.scheduling import fidelity as model
+
+    measurements = []
+    with _told():
+        for measurement in measure_scheduling(host, seconds):
+            measurements.append(measurement)
+            console.print(f"{len(measurements):2d} {measurement.configuration}", soft_wrap=True)
+    found = model.compare(measurements)
+    table = Table(
+        "configuration",
+        "guest",
+        *(Column(name, justify="right") for name in ("predicted %", "measured %", "error")),
+    )
+    for row in found.itertuples():
+        numbers = (f"{row.predicted:.1f}", f"{row.measured:.1f}", f"{row.error:+.1f}")
+        table.add_row(str(row.configuration), str(row.guest), *numbers)
+    console.print(table)
+    errors = found.error.abs()
+    console.print(f"difference: median {errors.median():.2f}, largest {errors.max():.1f} percentage points")
+    if save is not None:
+        model.save(measurements, save)
+    if figure is not None:
+        from xenlab.scheduling.view import fidelity_figure
+
+        fidelity_figure(found)[0].savefig(figure)

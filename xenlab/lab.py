@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xenlab.commands import XenlabError
 from xenlab.hosts.box import image
+from xenlab.prompt import OPTION
 
 FIRST_CHAPTER = "chapters/00_start_here.ipynb"
 
@@ -25,7 +26,7 @@ def serve(browser: bool) -> int:
         raise XenlabError(f"the book is not here: {FIRST_CHAPTER} is missing; run this in a clone of xenlab")
     _build_in_background()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    argv = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{FIRST_CHAPTER}"]
+    argv = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{FIRST_CHAPTER}", OPTION]
     if not browser:
         argv.append("--no-browser")
     if os.getuid() == 0:

@@ -1,4 +1,4 @@
-"""``%xl`` and ``%%dom0``: typing to dom0 from a notebook cell."""
+"""``%xl`` and ``%%dom0``: typing to dom0 from a notebook cell; ``%check``: the checks of a lab."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def register(shell: Any) -> None:
                 print(f"# {command.strip()}")
                 _show(_host(shell).run(words, check=False))
 
+    def check(line: str) -> None:
+        """``%check``, or ``%check NOTEBOOK``: run the public checks of a lab's notebook, as it is saved."""
+        from xenlab.grading.view import run_checks
+
+        print(run_checks(line.strip() or None))
+
+    shell.register_magic_function(check, "line", "check")
     shell.register_magic_function(xl, "line", "xl")
     shell.register_magic_function(dom0, "cell", "dom0")
 

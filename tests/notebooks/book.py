@@ -55,6 +55,7 @@ def execute(path: Path) -> float:
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
     start = time.monotonic()

@@ -189,3 +189,22 @@ def test_an_event_is_handled_if_and_only_if_one_was_sent_since_and_the_port_is_u
             due = False
         assert due or not pending - masked  # no unmasked event without an upcall on its way
         assert shared.upcall_pending(0) == due
+
+
+def test_a_domain_may_interrupt_itself(bound):
+    events, _, _, _ = bound
+    port = events.bind_ipi(1)
+    events.unmask(1, port)
+    events.send(1, port)
+    assert list(events.kicked) == [(1, 0)]
+    assert events.channel(1, port).state is State.IPI
+
+
+def test_a_removed_domain_leaves_the_other_ends_waiting_for_it(bound):
+    events, _, mine, theirs = bound
+    events.bind_virq(1, 0)
+    assert [channel.state for channel in events.open_ports(1).values()] == [State.INTERDOMAIN, State.VIRQ]
+    events.remove_domain(1)
+    assert events.channel(0, mine).state is State.UNBOUND
+    with pytest.raises(EventChannelError, match="there is no d1"):
+        events.channel(1, theirs)

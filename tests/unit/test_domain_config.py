@@ -14,11 +14,13 @@ from xenlab.domains.config import BadConfig, DomainConfig, name_in
     ("wish", "message"),
     [
         ({"memory": 8}, "memory(=8) must be at least 16 MiB"),
+        ({"maxmem": 64}, "maxmem(=64) must be at least memory(=128) MiB"),
         ({"vcpus": 0}, "vcpus(=0) must be 1 to 32"),
         ({"type": "hvm"}, "type(='hvm') must be 'pv' or 'pvh'"),
         (
             {"workload": "mine"},
-            "workload(='mine') must be one of idle, burn, dirty:MiB-per-s, disk, counter, ping",
+            "workload(='mine') must be one of idle, burn, dirty:MiB-per-s, disk, counter, clock, meminfo, ping, "
+            "ping:ADDRESS",
         ),
         ({"name": "a b"}, "name(='a b') must be letters, digits"),
         ({"name": "7"}, "name(='7') must not be a number"),

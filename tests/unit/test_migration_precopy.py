@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xenlab.migration.pages import MigrationError, bitmap, count, pages_of, scattered, shares
-from xenlab.migration.policies import Action, AdaptiveRate, Legacy, StopAndCopy, Xen417
+from xenlab.migration.policies import Action, AdaptiveRate, DowntimeLimit, Legacy, StopAndCopy, Xen417
 from xenlab.migration.precopy import Precopy, migrate
 from xenlab.migration.rounds import Guest, Path, Round
 from xenlab.migration.workloads import (
@@ -26,7 +26,14 @@ from xenlab.migration.workloads import (
     uniform,
 )
 
-POLICIES = (Xen417(), Legacy(), AdaptiveRate(), AdaptiveRate(max_rounds=3), StopAndCopy())
+POLICIES = (
+    Xen417(),
+    Legacy(),
+    AdaptiveRate(),
+    AdaptiveRate(max_rounds=3),
+    DowntimeLimit(0.01),
+    StopAndCopy(),
+)
 
 
 class Contents:
@@ -251,6 +258,22 @@ def test_the_adaptive_rate_gives_up_after_a_round_at_full_rate():
     assert move.reason == "500 Mbit/s cannot outpace the guest"
 
 
+@pytest.mark.parametrize("allowed", [0.02, 0.1, 0.5])
+def test_a_downtime_limit_is_kept_with_as_few_rounds_as_it_takes(allowed):
+    web, path = hot_cold(64, 4, 60, 2), Path(mbit=500)
+    move = migrate(Guest(64), web, DowntimeLimit(allowed), path)
+    assert move.reason == f"the rest goes over in {1000 * allowed:.0f} ms"
+    assert move.downtime <= allowed * 1.01
+    before = move.rounds[-2]
+    assert before.to_send * 4096 * 8 / 500e6 > allowed, "one round fewer would not have done"
+
+
+def test_a_downtime_limit_out_of_reach_ends_after_the_most_rounds():
+    move = migrate(Guest(64), Ticks(Region(0, 32), 0.01), DowntimeLimit(0.1), Path(mbit=500))
+    assert len(move.rounds) == 30
+    assert move.reason.startswith("after 29 rounds the rest still needs 5")
+
+
 def test_credit_shortens_the_last_round_of_a_limited_sender_down_to_the_speed_of_the_link():
     def last(credit):
         burst = Ticks(Region(0, 32), 0.01)
@@ -336,6 +359,7 @@ def test_shares_keep_the_number_of_flags():
         (lambda: Path(mbit=0), r"guest_mbit\(=0.0\) must not be negative and must be below mbit\(=0\)"),
         (lambda: Path(resume=-1), "state, resume and credit must not be negative"),
         (lambda: AdaptiveRate(low=600), r"low\(=600\) must be positive and at most high\(=500.0\)"),
+        (lambda: DowntimeLimit(0), r"allowed\(=0\) must be positive, in seconds"),
         (lambda: Region(-1, 1), r"first_mib\(=-1\) must not be negative"),
         (lambda: Sweep(Region(0, 1), 0), r"period\(=0\) must be positive"),
         (lambda: Ticks(Region(0, 1), 0), r"interval\(=0\) must be positive"),

@@ -60,7 +60,7 @@ def test_no_two_vifs_share_a_derived_address(
 def test_vif_bridge_makes_the_vif_a_port() -> None:
     network = bridge(guests=2)
     dom0 = network.hosts["dom0"]
-    assert list(dom0.bridges["xenbr0"].ports) == ["eth0", "vif1.0", "vif2.0"]
+    assert list(dom0.bridges["xenbr0"].ports) == ["lan0", "vif1.0", "vif2.0"]
     assert dom0.interfaces["vif1.0"].mac == VIF_MAC
     assert not dom0.interfaces["vif1.0"].addresses
 
@@ -103,7 +103,7 @@ def test_no_script_turns_on_forwarding() -> None:
     [
         ("bridge=xenbr7", r"^Could not find bridge device xenbr7$"),
         ("script=vif-nat,ip=10.0.5.200", r"^ip addr add 10\.0\.5\.327 dev vif1\.0 failed$"),
-        ("script=vif-route,gatewaydev=eth7", r"^eth7 is not up\.  Bring it up or specify another interface"),
+        ("script=vif-route,gatewaydev=eth7", r"^/etc/xen/scripts/vif-route failed; error detected\.$"),
         ("script=vif-openvswitch", r"^script\(='vif-openvswitch'\) must be vif-bridge, vif-route or vif-nat"),
     ],
 )
@@ -141,5 +141,5 @@ def test_a_guest_that_is_unplugged_takes_its_routes_and_neighbours_with_it() -> 
     unplug(network, dom0, "vif1.0")
     assert "vif1.0" not in dom0.interfaces
     assert not dom0.arp.entries()
-    assert [route.device for route in dom0.routes.entries()] == ["vif2.0", "eth0"]
+    assert [route.device for route in dom0.routes.entries()] == ["vif2.0", "lan0"]
     assert network.run(ping(dom0, "10.0.2.1")).received == 1

@@ -41,7 +41,7 @@ def test_every_answer_finds_the_guest_that_asked_and_outside_no_two_conversation
         guest.udp.send(port, CLIENT, target, f"{name} {port}".encode())
     network.wait(2.0)
     assert sorted(heard) == sorted((name, target, f"{name} {port}!".encode()) for name, port, target in asked)
-    packets = [payload(record.frame) for record in network.records if record.link == "eth0"]
+    packets = [payload(record.frame) for record in network.records if record.link == "lan0"]
     outside = [
         tuple_of(packet) for packet in packets if isinstance(packet, dpkt.ip.IP) and packet.dst[-1] == 50
     ]
@@ -114,7 +114,7 @@ def test_an_error_from_the_other_end_is_translated_back_inside_and_out() -> None
 def test_behind_port_forwarding_an_error_seems_to_come_from_dom0() -> None:
     network = nat(guests=1)
     network.hosts["dom0"].netfilter.append(
-        Rule("nat", "PREROUTING", "DNAT", protocol="udp", input="eth0", dport=53, to="10.0.1.1:5353")
+        Rule("nat", "PREROUTING", "DNAT", protocol="udp", input="lan0", dport=53, to="10.0.1.1:5353")
     )
     assert network.run(datagram(network.hosts["client"], DOM0, 53, b"?")) == "Connection refused"
     assert seen_by_client(network) == {DOM0}
@@ -135,7 +135,7 @@ def test_a_refused_connection_is_forgotten_at_once() -> None:
 
 def test_what_the_client_begins_is_not_let_in_by_masquerading() -> None:
     network = SCENARIOS["nat: from outside"].play().network
-    assert {record.link for record in network.records} == {"eth0"}
+    assert {record.link for record in network.records} == {"lan0"}
 
 
 def test_only_the_first_packet_of_a_conversation_meets_a_translating_rule() -> None:

@@ -13,7 +13,7 @@ FAILURES = {
     "bridge: a gateway that is not there",
     "bridge: migrated in silence",
     "route: no forwarding",
-    "route: no proxy ARP on eth0",
+    "route: no proxy ARP on lan0",
     "nat: no masquerading",
     "nat: no forwarding",
     "nat: from outside",
@@ -43,7 +43,7 @@ def test_a_trace_has_a_row_for_each_frame_in_the_order_it_was_seen() -> None:
     assert len(table) == len(network.records)
     assert table["time"].is_monotonic_increasing
     assert set(table["protocol"]) == {"ARP", "ICMP", "TCP"}
-    assert list(network.trace("eth0")["bytes"]) == [len(r.frame) for r in network.records if r.link == "eth0"]
+    assert list(network.trace("lan0")["bytes"]) == [len(r.frame) for r in network.records if r.link == "lan0"]
 
 
 def test_no_frame_is_an_empty_table() -> None:
@@ -63,8 +63,8 @@ def test_a_capture_of_a_link_reads_back_as_its_rows() -> None:
 
 def test_a_bridge_changes_no_frame_and_a_router_both_addresses() -> None:
     bridged = SCENARIOS["bridge: guest to the LAN"].play().network
-    frames_on = {link: [r.frame for r in bridged.records if r.link == link] for link in ("vif1.0", "eth0")}
-    assert frames_on["vif1.0"] == frames_on["eth0"]
+    frames_on = {link: [r.frame for r in bridged.records if r.link == link] for link in ("vif1.0", "lan0")}
+    assert frames_on["vif1.0"] == frames_on["lan0"]
     routed = SCENARIOS["route: guest to guest"].play().network
     on_the_other_vif = routed.trace("vif2.0")
     assert not {"00:16:3e:00:00:01"} & {*on_the_other_vif["src"], *on_the_other_vif["dst"]}

@@ -402,6 +402,8 @@ def test_commit_makes_the_same_bytes_below_as_qemu_img_commit(tmp_path):
         assert commit(image) == 2 * 64 * K
         assert image.allocated < before
     assert raw(tmp_path / "golden.qcow2") == raw(tmp_path / "theirs" / "golden.qcow2")
+    ours, theirs = tmp_path / "top.qcow2", tmp_path / "theirs" / "top.qcow2"
+    assert ours.stat().st_size == theirs.stat().st_size  # both have given their room back
     assert_clean(tmp_path / "golden.qcow2")
     assert_clean(tmp_path / "top.qcow2")
 

@@ -182,7 +182,7 @@ def test_a_figure_is_shown_with_its_description_twice(capsys, monkeypatch):
     assert data["image/png"].startswith("iVBOR")
     assert metadata == {"image/png": {"alt": "A line that rises."}}
     assert capsys.readouterr().out == "A line that rises.\n"
-    assert not plt.get_fignums(), "closed, or the notebook would show it again"
+    assert not plt.fignum_exists(figure.number), "closed, or the notebook would show it again"
 
 
 def test_a_figure_without_a_description_is_refused():

@@ -140,7 +140,6 @@ class BlockFrontend(XenbusEnd):
             self._pool += part.pages + part.tables
         self._in_flight.clear()
         self._queue.clear()
-        self.switch(XenbusState.CLOSING)
         self.switch(XenbusState.CLOSED)
 
     def _free(self) -> None:

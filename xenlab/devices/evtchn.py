@@ -240,6 +240,10 @@ class EventChannels:
             raise EventChannelError(EEXIST, f"VIRQ {virq} of d{domid}v{vcpu} is bound already")
         return self._open(domid, Channel(State.VIRQ, virq=virq, vcpu=vcpu))
 
+    def bind_ipi(self, domid: int, vcpu: int = 0) -> int:
+        """Open a port by which a domain's own vCPUs interrupt this one; return it (EVTCHNOP_bind_ipi)."""
+        return self._open(domid, Channel(State.IPI, vcpu=vcpu))
+
     def raise_virq(self, domid: int, virq: int, vcpu: int = 0) -> None:
         """Xen itself sends a virtual interrupt; without a port bound to it, it is lost."""
         for port, channel in enumerate(self._channels[domid]):
@@ -258,6 +262,9 @@ class EventChannels:
         if channel.state is State.INTERDOMAIN:
             self.sends += 1
             self._set_pending(channel.remote, channel.remote_port)
+        elif channel.state is State.IPI:
+            self.sends += 1
+            self._set_pending(domid, port)
         elif channel.state is not State.UNBOUND:
             raise EventChannelError(EINVAL, f"port {port} of d{domid} has no other end")
 
@@ -275,6 +282,17 @@ class EventChannels:
             other.state, other.remote, other.remote_port = State.UNBOUND, domid, 0
         self._channels[domid][port] = Channel()
         self._shared[domid].clear(port)
+
+    def open_ports(self, domid: int) -> dict[int, Channel]:
+        """Return a domain's open ports, lowest first, and Xen's record of each."""
+        channels = enumerate(self._channels[domid])
+        return {port: channel for port, channel in channels if channel.state is not State.CLOSED}
+
+    def remove_domain(self, domid: int) -> None:
+        """Close all ports of a domain and forget it (evtchn_destroy)."""
+        for port in self.open_ports(domid):
+            self.close(domid, port)
+        del self._channels[domid], self._shared[domid]
 
     def _set_pending(self, domid: int, port: int) -> None:
         vcpu = self._channels[domid][port].vcpu

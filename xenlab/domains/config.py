@@ -15,7 +15,7 @@ RAMDISK = "/var/lib/xenlab-guest/initrd.gz"
 #: earlyprintk and loglevel 6: the kernel's banner is on the console as soon as the guest runs, its chatter is not.
 #: nokaslr: a random address protects nobody here, and finding one costs a second under emulation.
 ARGUMENTS = "console=hvc0 earlyprintk=xen loglevel=6 nokaslr mitigations=off"
-WORKLOADS = ("idle", "burn", "dirty:MiB-per-s", "disk", "counter", "ping")
+WORKLOADS = ("idle", "burn", "dirty:MiB-per-s", "disk", "counter", "clock", "meminfo", "ping", "ping:ADDRESS")
 
 
 class BadConfig(XenlabError, ValueError):
@@ -35,8 +35,11 @@ class DomainConfig:
         disks: Disks, each as xl-disk-configuration(5) has it: ``"phy:/dev/vg/web,raw,xvda,rw"``.
         vifs: Network interfaces, each as xl-network-configuration(5) has it: ``"bridge=xenbr0"``.
         workload: What the shipped guest does: ``idle``, ``burn`` (one busy loop a vCPU), ``dirty:N`` (writes N MiB
-            each second), ``disk``, ``counter`` (prints a line a second) or ``ping`` (only answers).
+            each second), ``disk``, ``counter`` (prints a line a second), ``clock`` (prints the time ten times a
+            second), ``meminfo`` (prints what memory Linux has), ``ping`` (answers pings, and sends back what
+            comes to its TCP port 7777) or ``ping:ADDRESS`` (pings that once a second and prints the answers).
         extra: More words for the guest's kernel command line, such as ``"xenlab.ip=10.77.0.2/24"``.
+        maxmem: MiB that it is built for, so that it can grow to that; as much as `memory` unless given.
 
     Raises:
         BadConfig: A value breaks one of these rules.
@@ -62,6 +65,7 @@ class DomainConfig:
     vifs: Sequence[str] = ()
     workload: str = "idle"
     extra: str = ""
+    maxmem: int | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.+-]+", self.name):
@@ -72,11 +76,15 @@ class DomainConfig:
             raise BadConfig(f"name(={self.name!r}) must not be a number: xl would take it for a domain id")
         if self.memory < 16:
             raise BadConfig(f"memory(={self.memory}) must be at least 16 MiB")
+        if self.maxmem is not None and self.maxmem < self.memory:
+            raise BadConfig(f"maxmem(={self.maxmem}) must be at least memory(={self.memory}) MiB")
         if not 1 <= self.vcpus <= 32:
             raise BadConfig(f"vcpus(={self.vcpus}) must be 1 to 32")
         if self.type not in ("pv", "pvh"):
             raise BadConfig(f"type(={self.type!r}) must be 'pv' or 'pvh'")
-        if not re.fullmatch(r"idle|burn|disk|counter|ping|dirty:[1-9]\d*", self.workload):
+        if not re.fullmatch(
+            r"idle|burn|disk|counter|clock|meminfo|ping|dirty:[1-9]\d*|ping:[\d.]+", self.workload
+        ):
             raise BadConfig(f"workload(={self.workload!r}) must be one of {', '.join(WORKLOADS)}")
 
     def text(self) -> str:
@@ -91,6 +99,11 @@ class DomainConfig:
             "vcpus": self.vcpus,
             "extra": arguments,
         }
+        if self.maxmem is not None:
+            values["maxmem"] = self.maxmem
+        if self.type == "pvh":
+            # Where the clock counter may stop, as in QEMU, Xen traps every reading of it: half of a boot's time.
+            values["tsc_mode"] = "native"
         for key, value in (("cpus", self.cpus), ("disk", list(self.disks)), ("vif", list(self.vifs))):
             if value:
                 values[key] = value

@@ -28,7 +28,7 @@ function render({ model, el }) {
     ? h("span", { class: "badge simulated" }, `${model.get("where")} · simulated`)
     : h("span", { class: "badge" }, `${model.get("where")} · real Xen`);
   const head = h("div", { class: "head" },
-    h("h4", {}, "Domains"), badge, h("span", { class: "gap" }),
+    h("h3", {}, "Domains"), badge, h("span", { class: "gap" }),
     model.get("simulated") && h("button", {
       title: "Let simulated time pass", onclick: () => press("wait", { seconds: 10 }),
     }, "Let 10 s pass"),

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from xenlab.domains.model import MEANING, State
+from xenlab.ui.theme import PALE, PALETTE, dye
 
 WIDTH, HEIGHT = 780, 392
 
@@ -100,7 +101,7 @@ ARROWS = (
     Arrow(("restore",), "restore", ((390, 317), (390, 267)), (398, 291), "start"),
 )
 
-_STYLE = """
+_STYLE = dye("""
 .xl-life{display:block;width:100%;height:auto;max-width:780px;margin:0 auto;color:inherit;font-family:inherit}
 .xl-life text{font-size:13px;fill:currentColor}
 .xl-life .alive{fill:none;stroke:currentColor;stroke-opacity:.35;stroke-dasharray:5 4}
@@ -110,23 +111,23 @@ _STYLE = """
 .xl-life .arrow path.head{fill:currentColor;fill-opacity:.55}
 .xl-life .arrow text{font-size:12px;fill-opacity:.82}
 .xl-life .box.lit rect{stroke-opacity:1;stroke-width:2.4}
-.xl-life .box.lit text{font-weight:700;fill:#10151a}
+.xl-life .box.lit text{font-weight:700;fill:$dark}
 .xl-life .arrow.lit path.line{stroke-opacity:1;stroke-width:3}
 .xl-life .arrow.lit path.head{fill-opacity:1}
 .xl-life .arrow.lit text{font-weight:700;fill-opacity:1}
-"""
+""")
 
 #: What fills a lit box. Dark lettering reads on all of them.
 FILLS = {
-    State.ABSENT: "#c9ced6",
-    State.RUNNABLE: "#f0e442",
-    State.RUNNING: "#4cc9a0",
-    State.BLOCKED: "#7cc6f0",
-    State.PAUSED: "#f0b43c",
-    State.SHUTDOWN: "#b4b9c0",
-    State.CRASHED: "#f58a4b",
-    State.DYING: "#dba0c2",
-    State.SAVED: "#8fb8e8",
+    State.ABSENT: PALE["grey"],
+    State.RUNNABLE: PALETTE["yellow"],
+    State.RUNNING: PALE["green"],
+    State.BLOCKED: PALE["sky"],
+    State.PAUSED: PALE["orange"],
+    State.SHUTDOWN: PALE["slate"],
+    State.CRASHED: PALE["vermilion"],
+    State.DYING: PALE["purple"],
+    State.SAVED: PALE["blue"],
 }
 
 

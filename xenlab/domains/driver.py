@@ -175,6 +175,7 @@ class Domains:
         vifs: Sequence[str] = (),
         workload: str = "idle",
         extra: str = "",
+        maxmem: int | None = None,
         paused: bool = False,
     ) -> Domain:
         """Create a domain and let it run.
@@ -190,6 +191,7 @@ class Domains:
             vifs: xl-network-configuration strings.
             workload: What the shipped guest does; see `DomainConfig`.
             extra: More words for the guest's kernel command line.
+            maxmem: MiB that it may grow to; as much as `memory` unless given.
             paused: Leave it paused, before its first instruction.
 
         Raises:
@@ -201,7 +203,7 @@ class Domains:
             if name is None:
                 raise BadConfig("name must be given: host.create(name='web')")
             full = name if name.startswith(self._prefix) else self._prefix + name
-            wish = DomainConfig(full, memory, vcpus, type, cpus, disks, vifs, workload, extra)
+            wish = DomainConfig(full, memory, vcpus, type, cpus, disks, vifs, workload, extra, maxmem)
             config = wish.text()
         full = name_in(config)
         if not full.startswith(self._prefix):

@@ -178,8 +178,8 @@ class Life:
 
         >>> Life().after("create", "shutdown").settled().state.value
         'absent'
-        >>> Life().after("create", "pause", "shutdown").settled().after("unpause").settled().state.value
-        'blocked'
+        >>> Life().after("create", "pause", "shutdown").settled().state.value
+        'paused'
         """
         life = self
         while due := next((name for name in UNDER_WAY if EVENTS[name].when(life)), None):
@@ -250,6 +250,10 @@ def _alive(life: Life) -> bool:
 
 
 def _free_to_ask(life: Life) -> bool:
+    return _alive(life) and life.asked is not Reason.SUSPEND
+
+
+def _not_asked(life: Life) -> bool:
     return _alive(life) and life.asked is None
 
 
@@ -303,11 +307,11 @@ EVENTS: Mapping[str, Event] = {
     "save": Event(
         Actor.XL,
         "xl asks the guest to suspend, to write its memory to a file.",
-        _free_to_ask,
+        _not_asked,
         _ask(Reason.SUSPEND),
     ),
     "save -c": Event(
-        Actor.XL, "As save, but the domain goes on afterwards.", _free_to_ask, _ask(Reason.SUSPEND, keep=True)
+        Actor.XL, "As save, but the domain goes on afterwards.", _not_asked, _ask(Reason.SUSPEND, keep=True)
     ),
     "restore": Event(
         Actor.XL,
@@ -350,8 +354,9 @@ EVENTS: Mapping[str, Event] = {
     ),
     "withdraw": Event(
         Actor.XL,
-        "The guest has not read the request within 60 s: xl takes it back and fails (rc=-9).",
-        lambda life: life.phase is Phase.ALIVE and life.pauses > 0 and life.asked is not None,
+        # libxl_dom_suspend.c takes back only its own request; a poweroff or reboot stays in control/shutdown.
+        "The guest has not suspended itself within 60 s: xl takes the request back and fails.",
+        lambda life: life.phase is Phase.ALIVE and life.pauses > 0 and life.asked is Reason.SUSPEND,
         lambda life: replace(life, asked=None, keep=False),
     ),
     "power off": Event(

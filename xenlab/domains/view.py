@@ -160,6 +160,7 @@ class Dashboard(Widget):
     it is and says why. A button can be pressed from Python too: `dashboard.press("pause", "web")`.
     """
 
+    needs_kernel = ":scope"
     _esm = source("parts.js", "transcript.js", _HERE / "diagram.js", _HERE / "dashboard.js")
     _css = source("theme.css", _HERE / "dashboard.css")
 

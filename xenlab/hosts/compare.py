@@ -193,7 +193,7 @@ _MASKS: list[Mask] = [
         (r"^.{33}(?P<it> +\d+) +\d+ +\d+$", NUMBER),  # xl sched-credit
         (r"^.{33}(?P<it> +\d+) (?:\d+ days?, )?[ \d]\d:\d\d:\d\d$", NUMBER),  # xl uptime
         (r"^[-U\w]+  (?P<it>\d+)    ", NUMBER),  # xl vm-list
-        (r"^\d+ +0 +(?P<it>\d+ +)\d +\d+ +\d+ +/", NUMBER),  # xl block-list
+        (r"^\d+ +0 +(?P<it>\d+ +)\d +-?\d+ +-?\d+ +/", NUMBER),  # xl block-list
         # times
         (r"     [-r][-b][-p][-s].[-d](?P<it> +\d+\.\d)", NUMBER),  # xl list
         (r" (?:[r-][b-]-|--p) (?P<it> +\d+\.\d)  ", NUMBER),  # xl vcpu-list
@@ -202,11 +202,15 @@ _MASKS: list[Mask] = [
         (r'start_time = "(?P<it>[\d.]+)"', "TIME"),
         # memory, and what machines number as they like
         (r"^free_memory +: (?P<it>\d+)$", NUMBER),
-        (r'(?:ring-ref|port|event-channel) = "(?P<it>\d+)"', NUMBER),
+        (r'(?:ring-ref|port|event-channel(?:-[rt]x)?) = "(?P<it>\d+)"', NUMBER),
         (r'"/dev/(?:pts/|loop)(?P<it>\d+)"', NUMBER),
         (r'physical-device = "7:(?P<it>[0-9a-f]+)"', NUMBER),
         (r"\bmfn 0x(?P<it>[0-9a-f]+)", NUMBER),
         (r"^\d+ +0 +\S+ +\d +(?P<it>\d+ +\d+ +)/", NUMBER),  # xl block-list
+        (r"^\d+ +0  \S+ +\d+ +\d +-?\d+ +(?P<it>\d+/\d+ +)/", NUMBER),  # xl network-list
+        (r"^ *(?P<it>\d+): VCPU \d+: Interdomain", NUMBER),  # lsevtchn
+        (r"^ *\S+: VCPU (?P<it>\d+): ", NUMBER),
+        (r"Remote Domain 0, Port (?P<it>\d+)$", NUMBER),
         (
             r"^.{32} +\S+ +\d+(?P<it> +\d+) +[r-][b-]- .*  all / ",
             "#",

@@ -90,8 +90,11 @@ class SshDom0(Dom0):
         return Completed(tuple(argv), out.decode(errors="replace"), err.decode(errors="replace"), status)
 
     def _execute(self, command: str, stdin: bytes) -> tuple[bytes, bytes, int]:
+        # With an empty `input` asyncssh sends no end of file, and a command that asks a question would wait for ever.
+        given: dict[str, Any] = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+
         async def execute() -> asyncssh.SSHCompletedProcess:
-            return await self._connection.run(f"PATH={PATH} {command}", input=stdin, encoding=None)
+            return await self._connection.run(f"PATH={PATH} {command}", encoding=None, **given)
 
         try:
             done = _await(execute())

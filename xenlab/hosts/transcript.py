@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 from xenlab.commands import Completed
+
+#: How many characters of what one command printed are kept: xen-mfndump prints megabytes.
+LONGEST = 200_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,10 @@ class Transcript(Sequence[Entry]):
         self._listeners: list[Callable[[Entry], None]] = []
 
     def append(self, entry: Entry) -> None:
-        """Add a command that has ended, and tell the subscribers."""
+        """Add a command that has ended, and tell the subscribers; of very long output only the beginning is kept."""
+        if (more := len(entry.stdout) - LONGEST) > 0:
+            kept = f"{entry.stdout[:LONGEST]}\n… {more} more characters were not kept\n"
+            entry = replace(entry, completed=replace(entry.completed, stdout=kept))
         self._entries.append(entry)
         for listener in tuple(self._listeners):
             listener(entry)

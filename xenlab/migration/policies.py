@@ -1,8 +1,9 @@
 """How pre-copy decides: send another round, or stop the guest and send the rest; and how fast it may send.
 
 A policy is a pure function of the rounds sent so far. `Xen417` is what runs in every Xen since 4.6; `Legacy`
-what ran before; `AdaptiveRate` the method of the paper that introduced live migration. They differ more than
-the books say: Xen since 4.6 neither limits its rate nor skips pages that were written again.
+what ran before; `AdaptiveRate` the method of the paper that introduced live migration; `DowntimeLimit` what
+QEMU does. They differ more than the books say: Xen since 4.6 neither limits its rate nor skips pages that
+were written again.
 """
 
 from __future__ import annotations
@@ -191,4 +192,43 @@ class AdaptiveRate:
             return Decision(Action.STOP, f"{self.high:.0f} Mbit/s cannot outpace the guest")
         if len(rounds) >= self.max_rounds:
             return Decision(Action.STOP, f"{self.max_rounds} rounds were sent")
+        return SEND
+
+
+@dataclass(frozen=True)
+class DowntimeLimit:
+    """QEMU's rule: stop once the rest would go over in the time for which the guest may stand still.
+
+    `allowed` is that time in seconds, QEMU's ``downtime-limit`` of 300 ms unless told otherwise. The speed of
+    the link is what the last round measured (`migration/migration.c: migration_update_counters`,
+    `migration/options.c: DEFAULT_MIGRATE_SET_DOWNTIME`). QEMU sets no limit to the rounds: a guest that
+    writes too fast is never done, until somebody allows more. Here `max_rounds` ends it.
+    """
+
+    allowed: float = 0.3
+    max_rounds: int = 29
+    name: str = "QEMU"
+    skips: bool = False
+    scattered: bool = False
+    high: float = float("inf")
+
+    def __post_init__(self) -> None:
+        if self.allowed <= 0:
+            raise MigrationError(f"allowed(={self.allowed}) must be positive, in seconds")
+
+    def limit(self, rounds: Sequence[Round]) -> float:
+        """No limit."""
+        return self.high
+
+    def decide(self, rounds: Sequence[Round], pages: int, dirty: int | None) -> Decision:
+        """Stop when `dirty` pages need no longer than `allowed` at the speed of the last round."""
+        if dirty is None or not rounds:
+            return SEND
+        needed = dirty * PAGE_BYTES * 8 / 1e6 / rounds[-1].rate if rounds[-1].rate else 0.0
+        if needed <= self.allowed:
+            return Decision(Action.STOP, f"the rest goes over in {self.allowed * 1000:.0f} ms")
+        if len(rounds) >= self.max_rounds:
+            return Decision(
+                Action.STOP, f"after {self.max_rounds} rounds the rest still needs {needed * 1000:.0f} ms"
+            )
         return SEND

@@ -93,7 +93,7 @@ class PageData:
     """What one PAGE_DATA record held: a batch of pages.
 
     `types` counts them by type; `with_data` came with contents, `zero` of them all zero. `first` and `last` are the
-    lowest and highest page number.
+    lowest and highest page number; `start` and `end` where the record's body begins and ends in the stream.
     """
 
     types: Mapping[str, int]
@@ -101,6 +101,8 @@ class PageData:
     zero: int
     first: int
     last: int
+    start: int
+    end: int
 
     @property
     def pages(self) -> int:
@@ -148,20 +150,20 @@ class SaveFile:
         return sum(batch.zero for batch in self.batches)
 
     @property
-    def passes(self) -> tuple[int, ...]:
-        """Pages sent with their contents in each pass over memory: one in a saved file, the rounds in a live migration.
+    def passes(self) -> tuple[tuple[PageData, ...], ...]:
+        """The batches of each pass over memory: one pass in a saved file, the rounds in a live migration.
 
         The stream does not mark its rounds. But libxc sends each in order of page number and in full batches, so that
         one has ended where numbers fall or a batch was not full (`xg_sr_save.c: send_dirty_pages`).
         """
-        passes: list[int] = []
+        passes: list[list[PageData]] = []
         before: PageData | None = None
         for batch in self.batches:
             if before is None or before.pages < BATCH or batch.first <= before.last:
-                passes.append(0)
-            passes[-1] += batch.with_data
+                passes.append([])
+            passes[-1].append(batch)
             before = batch
-        return tuple(passes)
+        return tuple(map(tuple, passes))
 
     def find(self, name: str) -> tuple[Record, ...]:
         """Return the records of this name, in order."""
@@ -338,6 +340,7 @@ class _Reader:
 
     def page_data(self, length: int) -> PageData:
         """Read the body of one PAGE_DATA record: numbers and types of its pages, then the contents of some."""
+        start = self.source.offset
         if length < PAGE_DATA_HEADER.size:
             raise StreamError(f"PAGE_DATA length(={length}) must be at least {PAGE_DATA_HEADER.size}")
         number, _ = self.source.unpack(PAGE_DATA_HEADER, "PAGE_DATA")
@@ -361,7 +364,7 @@ class _Reader:
             zero += contents.shape[0] - int(np.count_nonzero(contents.any(axis=1)))
         named = {PAGE_TYPES[kind]: int(by_type[kind]) for kind in PAGE_TYPES if by_type[kind]}
         pfns = entries & np.uint64(PFN_MASK)
-        return PageData(named, with_data, zero, int(pfns.min()), int(pfns.max()))
+        return PageData(named, with_data, zero, int(pfns.min()), int(pfns.max()), start, self.source.offset)
 
 
 def read_save(file: BinaryIO) -> SaveFile:

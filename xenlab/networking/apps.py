@@ -61,12 +61,19 @@ class Pinged:
 
 
 def ping(
-    host: Host, target: str, *, count: int = 1, interval: float = 1.0, timeout: float = 4.0, ident: int = 1
+    host: Host,
+    target: str,
+    *,
+    count: int = 1,
+    interval: float = 1.0,
+    timeout: float = 4.0,
+    ident: int = 1,
+    first: int = 1,
 ) -> Generator[simpy.Event, Any, Pinged]:
     """Send echo requests from `host` to `target`, one each `interval` seconds.
 
     It ends when each was answered, or `timeout` seconds after the last was sent. `ident` is the ICMP
-    identifier.
+    identifier, `first` the first sequence number (busybox counts from 0).
     """
     env = host.env
     result = Pinged(target)
@@ -84,8 +91,8 @@ def ping(
 
     host.icmp.listen(ident, heard)
     began = env.now
-    for sequence in range(1, count + 1):
-        if sequence > 1:
+    for sequence in range(first, first + count):
+        if sequence > first:
             yield env.timeout(interval)
         departures[sequence] = env.now
         result.sent += 1

@@ -88,6 +88,7 @@ class Bridge:
     def __init__(self, env: simpy.Environment, device: Interface, ageing_time: float = AGEING_TIME) -> None:
         self.device = device
         self.ports: dict[str, Interface] = {}
+        self.used = False  # has it ever had a port?
         self.table = ForwardingTable(env, ageing_time)
         self._fallback_mac = device.mac
         device.medium = self
@@ -100,6 +101,7 @@ class Bridge:
     def add(self, port: Interface) -> None:
         """Make an interface a port: its frames now go to the bridge and no longer to the host."""
         self.ports[port.name] = port
+        self.used = True
         port.receiver, port.master = self, self.name
         self._choose_mac()
 

@@ -70,18 +70,27 @@ class Host:
 
     # --- configuration: what `ip` does ---
 
-    def add_interface(self, name: str, mac: str) -> Interface:
+    def add_interface(self, name: str, mac: str, kind: str = "") -> Interface:
         """Give the host an interface; raise `XenlabError` if it has one of that name."""
         if name in self.interfaces:
             raise XenlabError(f"interface(={name!r}) exists on {self.name}: choose another name")
         self._indices += 1
-        self.interfaces[name] = Interface(name, mac, self.name, receiver=self, index=self._indices)
+        self.interfaces[name] = Interface(name, mac, self.name, receiver=self, kind=kind, index=self._indices)
         return self.interfaces[name]
+
+    def rename_interface(self, interface: Interface, name: str) -> None:
+        """Give an interface that is switched off another name."""
+        del self.interfaces[interface.name]
+        interface.name = name
+        self.interfaces[name] = interface
 
     def remove_interface(self, interface: Interface) -> None:
         """Take an interface away, and with it its bridge port, addresses, routes and neighbours."""
         if interface.master:
-            self.bridges[interface.master].remove(interface)
+            bridge = self.bridges[interface.master]
+            bridge.remove(interface)
+            if not any(port.carrier for port in bridge.ports.values()):
+                self.arp.flush(bridge.device)  # it has lost its carrier (arp.c: arp_netdev_event)
         self.flush_addresses(interface)
         self.arp.flush(interface)
         del self.interfaces[interface.name]
@@ -96,15 +105,35 @@ class Host:
 
     def add_address(self, interface: Interface, address: str) -> None:
         """Give an interface an address (``192.168.1.10/24``; without a length, ``/32``), and the route to its
-        network.
+        network once it is up.
         """
         with_length = IPv4Interface(address)
         interface.addresses.append(with_length)
         self._note_addresses()
-        if with_length.network.prefixlen < 32:
-            self.routes.add(
-                Route(with_length.network, interface.name, source=str(with_length.ip), kernel=True)
-            )
+        if interface.up:
+            self._add_kernel_route(interface, with_length)
+
+    def remove_address(self, interface: Interface, address: IPv4Interface) -> None:
+        """Take one address off an interface, and with it the route to its network."""
+        interface.addresses.remove(address)
+        self.routes.drop_source(interface.name, str(address.ip))
+        self._note_addresses()
+
+    def set_up(self, interface: Interface, up: bool) -> None:
+        """Switch an interface on or off: off, it loses its routes; on again, it gets back only the kernel's own."""
+        if interface.up == up:
+            return
+        interface.up = up
+        if up:
+            for address in interface.addresses:
+                self._add_kernel_route(interface, address)
+        else:
+            self.routes.drop_device(interface.name)
+            self.arp.flush(interface)
+
+    def _add_kernel_route(self, interface: Interface, address: IPv4Interface) -> None:
+        if address.network.prefixlen < 32 and interface.name != "lo":
+            self.routes.add(Route(address.network, interface.name, source=str(address.ip), kernel=True))
 
     def flush_addresses(self, interface: Interface) -> None:
         """Take all addresses off an interface, and with them its routes."""

@@ -60,23 +60,36 @@ def nat_addresses(domid: int, devid: int, ip: str = "") -> NatAddresses:
 
 
 def plug(network: Network, dom0: Host, guest: Host, domid: int, spec: VifSpec) -> Link:
-    """Give a guest a network interface: lay the vif between ``eth<devid>`` and dom0, and run its script.
+    """Give a guest a network interface: run the script of its vif, and lay the cable to ``eth<devid>``.
 
     `spec` may be incomplete. A guest that has the interface already (it was moved here) keeps it. Raises
     `HotplugError`, and leaves nothing behind, if the script fails.
     """
     spec = spec.with_defaults(guest.rng)
-    devid = spec.devid or 0
-    name = spec.vifname or f"vif{domid}.{devid}"
-    link = network.connect(dom0, name, guest, f"eth{devid}", name=name, near_mac=VIF_MAC, far_mac=spec.mac)
+    vif = add_backend(dom0, domid, spec)
+    try:
+        online(dom0, vif, spec, domid)
+    except HotplugError:
+        dom0.remove_interface(vif)
+        raise
+    return connect_frontend(network, dom0, vif, guest, f"eth{spec.devid or 0}", spec)
+
+
+def add_backend(dom0: Host, domid: int, spec: VifSpec) -> Interface:
+    """The vif's end in dom0, as netback makes it: switched off, without a carrier, not yet joined to anything."""
+    vif = dom0.add_interface(f"vif{domid}.{spec.devid or 0}", VIF_MAC, "vif")
+    vif.up = False
+    return vif
+
+
+def connect_frontend(
+    network: Network, dom0: Host, vif: Interface, guest: Host, card: str, spec: VifSpec
+) -> Link:
+    """The guest's end meets dom0's: from here on frames pass, no faster than the vif's `rate`."""
+    link = network.connect(dom0, vif.name, guest, card, name=vif.name, far_mac=spec.mac)
     if spec.rate is not None:
         link.shaper = Shaper(network.env, Credit(spec.rate.bytes_per_interval, spec.rate.interval_usec))
-    link.near.mtu = link.far.mtu = spec.mtu
-    try:
-        online(dom0, link.near, spec, domid)
-    except HotplugError:
-        unplug(network, dom0, name)
-        raise
+    link.far.mtu = vif.mtu
     return link
 
 
@@ -88,8 +101,11 @@ def unplug(network: Network, dom0: Host, name: str) -> None:
 
 
 def online(dom0: Host, vif: Interface, spec: VifSpec, domid: int) -> None:
-    """Do what the vif's script does when it is called with ``online``."""
+    """Do what the vif's script does when it is called with ``online``; raise `HotplugError` if it fails."""
     script = spec.script.rpartition("/")[2]
+    if spec.vifname:
+        _rename(dom0, vif, spec.vifname)
+    vif.mtu = spec.mtu
     if script == "vif-bridge":
         _bridge(dom0, vif, spec.bridge)
     elif script == "vif-route":
@@ -102,12 +118,21 @@ def online(dom0: Host, vif: Interface, spec: VifSpec, domid: int) -> None:
         )
 
 
+def _rename(dom0: Host, vif: Interface, name: str) -> None:
+    if name in dom0.interfaces:
+        raise HotplugError(
+            f"Cannot rename interface {vif.name}. An interface with name {name} already exists."
+        )
+    dom0.rename_interface(vif, name)
+
+
 def _bridge(dom0: Host, vif: Interface, name: str) -> None:
     old_style = name.replace("xenbr", "eth", 1)  # xenbrX once stood for a bridge called ethX
     if name not in dom0.interfaces and name.startswith("xenbr") and old_style in dom0.bridges:
         name = old_style
     if name not in dom0.bridges:
         raise HotplugError(f"Could not find bridge device {name}")
+    dom0.set_up(vif, True)
     dom0.bridges[name].add(vif)
     vif.mtu = dom0.interfaces[name].mtu if vif.mtu == 1500 else vif.mtu
 
@@ -115,11 +140,9 @@ def _bridge(dom0: Host, vif: Interface, name: str) -> None:
 def _route(dom0: Host, vif: Interface, spec: VifSpec) -> None:
     uplink = dom0.interfaces.get(spec.gatewaydev or "eth0")
     if uplink is None or not uplink.addresses:
-        raise HotplugError(
-            f"{spec.gatewaydev} is not up.  Bring it up or specify another interface with  "
-            "netdev=<if> as a parameter to /etc/xen/scripts/vif-route."
-        )
+        raise HotplugError("/etc/xen/scripts/vif-route failed; error detected.")  # more is in its log
     main_ip = str(uplink.addresses[0].ip)
+    dom0.set_up(vif, True)
     dom0.add_address(vif, main_ip)
     vif.broadcast = str(IPv4Network(f"{main_ip}/{_classful_length(main_ip)}", strict=False).broadcast_address)
     vif.proxy_arp = True
@@ -138,6 +161,7 @@ def _nat(dom0: Host, vif: Interface, addresses: NatAddresses) -> None:
         router = IPv4Interface(addresses.router)
     except AddressValueError:
         raise HotplugError(f"ip addr add {addresses.router} dev {vif.name} failed") from None
+    dom0.set_up(vif, True)
     dom0.add_address(vif, str(router))
     dom0.routes.add(Route.to(addresses.guest, vif.name, source=addresses.router))
     vif.proxy_arp = True

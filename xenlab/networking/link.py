@@ -37,14 +37,16 @@ class Interface:
     """A network interface: a name on a host, a MAC address, IPv4 addresses, and a medium to send into.
 
     `receiver` handles incoming frames: the host, or a bridge once the interface is a port of it (its
-    `master`). `proxy_arp` answers ARP requests for addresses that the host would route elsewhere. `broadcast`
-    is the broadcast address shown with its addresses, where a tool has set one.
+    `master`). `kind` is ``"vif"`` (netback's), ``"veth"`` (one end of a pair) or empty (a card). `proxy_arp`
+    answers ARP requests for addresses that the host would route elsewhere. `broadcast` is the broadcast address
+    shown with its addresses, where a tool has set one.
     """
 
     name: str
     mac: str
     host: str
     receiver: Receiver
+    kind: str = ""
     index: int = 0
     mtu: int = 1500
     up: bool = True
@@ -56,8 +58,15 @@ class Interface:
 
     @property
     def carrier(self) -> bool:
-        """Is there anything to send into?"""
+        """Is there anything to send into? One end of a veth pair also wants the other end up."""
+        if self.kind == "veth" and self.peer is not None and not self.peer.up:
+            return False
         return self.up and self.medium is not None
+
+    @property
+    def peer(self) -> Interface | None:
+        """The interface at the other end of the cable, if there is a cable."""
+        return self.medium.other(self) if isinstance(self.medium, Link) else None
 
     def send(self, frame: bytes) -> None:
         """Hand a frame to the medium; a frame sent on an interface that is down, or has no cable, is lost."""
@@ -124,6 +133,10 @@ class Link:
         else:
             self._transmit(sender, frame)
 
+    def other(self, interface: Interface) -> Interface:
+        """The other end of the cable, as seen from one."""
+        return self.far if interface is self.near else self.near
+
     def cut(self) -> None:
         """Pull the cable out of both interfaces; frames under way are lost."""
         for interface in (self.near, self.far):
@@ -134,7 +147,7 @@ class Link:
         sent = max(self._env.now, self._free[sender])
         self._free[sender] = sent + len(frame) * 8 / self.bandwidth
         arrived = self._free[sender] + self.delay
-        receiver = self.far if sender is self.near else self.near
+        receiver = self.other(sender)
         seen = self._env.now if sender is self.near else arrived
         record = Record(seen, self.name, sender.host, receiver.host, sent, arrived, frame)
 

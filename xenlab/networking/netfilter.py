@@ -7,8 +7,8 @@ address in place of the sender's; DNAT, on entering, puts another destination in
 forwarding*). Only the first packet of a conversation is shown to the ``nat`` table; connection tracking
 treats the rest alike.
 
->>> Rule("nat", "POSTROUTING", "MASQUERADE", source="10.0.0.0/16", output="eth0").command
-'iptables -t nat -A POSTROUTING -s 10.0.0.0/16 -o eth0 -j MASQUERADE'
+>>> Rule("nat", "POSTROUTING", "MASQUERADE", source="10.0.0.0/16", output="lan0").command
+'iptables -t nat -A POSTROUTING -s 10.0.0.0/16 -o lan0 -j MASQUERADE'
 
 Xen's vif-nat script gives guests private addresses and routes to them; the MASQUERADE rule above is left to
 the administrator.

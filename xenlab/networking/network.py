@@ -19,7 +19,7 @@ IP 10.0.0.2 > 10.0.0.1: ICMP echo reply, id 1, seq 1, length 64
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import simpy
@@ -38,15 +38,18 @@ T = TypeVar("T")
 class Network:
     """Hosts and links on one simulated clock.
 
-    Arguments: `seed` fixes every random choice; the same seed gives the same frames, byte for byte.
+    Arguments: `seed` fixes every random choice; the same seed gives the same frames, byte for byte. `env` is the clock,
+    if the network is part of something larger. Every frame seen on a link is passed to all `taps`; the first keeps it
+    in `records`.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self.env = simpy.Environment()
+    def __init__(self, seed: int = 0, env: simpy.Environment | None = None) -> None:
+        self.env = env or simpy.Environment()
         self.seed = seed
         self.hosts: dict[str, Host] = {}
         self.links: dict[str, Link] = {}
         self.records: list[Record] = []
+        self.taps: list[Callable[[Record], None]] = [self.records.append]
         self._cards = 0
 
     def add_host(self, name: str, *, forwarding: bool = False) -> Host:
@@ -71,22 +74,27 @@ class Network:
         far_mac: str = "",
         delay: float = 20e-6,
         bandwidth: float = math.inf,
+        kind: str = "",
     ) -> Link:
         """Lay a cable between two hosts, making the interfaces at its ends if they are not there yet.
 
-        Captures on the link are taken at the near end.
+        Captures on the link are taken at the near end. `kind` is that of interfaces made here (see `Interface`).
         """
         ends = [
-            host.interfaces.get(interface) or host.add_interface(interface, mac or self.new_mac())
+            host.interfaces.get(interface) or host.add_interface(interface, mac or self.new_mac(), kind)
             for host, interface, mac in ((near, near_name, near_mac), (far, far_name, far_mac))
         ]
-        link = Link(self.env, name, ends[0], ends[1], self.records.append, delay=delay, bandwidth=bandwidth)
+        link = Link(self.env, name, ends[0], ends[1], self._seen, delay=delay, bandwidth=bandwidth)
         self.links[name] = link
         return link
 
     def disconnect(self, name: str) -> None:
         """Take a cable away; the interfaces stay."""
         self.links.pop(name).cut()
+
+    def _seen(self, record: Record) -> None:
+        for tap in self.taps:
+            tap(record)
 
     def run(self, process: Generator[simpy.Event, Any, T]) -> T:
         """Run a program (a SimPy process) on the network until it ends; return its value."""
@@ -104,6 +112,7 @@ class Network:
         """
         return as_table((r.time, r.link, r.frame) for r in self.records if link in ("", r.link))
 
-    def pcap(self, link: str) -> bytes:
-        """A capture file of one link, which Wireshark opens."""
-        return write_pcap((record.time, record.frame) for record in self.records if record.link == link)
+    def pcap(self, link: str, since: int = 0) -> bytes:
+        """A capture file of one link, which Wireshark opens; `since` leaves out that many records of all links."""
+        records = (record for record in self.records[since:] if record.link == link)
+        return write_pcap((record.time, record.frame) for record in records)

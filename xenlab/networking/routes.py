@@ -84,6 +84,10 @@ class RouteTable:
         """Remove every route through `device`, as the kernel does when it goes down."""
         self._routes = [route for route in self._routes if route.device != device]
 
+    def drop_source(self, device: str, source: str) -> None:
+        """Remove the routes through `device` that go with its address `source`."""
+        self._routes = [route for route in self._routes if (route.device, route.source) != (device, source)]
+
     def lookup(self, address: str) -> Route | None:
         """The route for an address, or None if no route leads there."""
         there = int(IPv4Address(address))

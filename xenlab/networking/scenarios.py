@@ -22,7 +22,17 @@ from xenlab.networking.hotplug import unplug
 from xenlab.networking.netfilter import Rule
 from xenlab.networking.network import Network
 from xenlab.networking.routes import Route
-from xenlab.networking.topologies import CLIENT, DOM0, add_guest, bridge, guest_ip, nat, routed, two_servers
+from xenlab.networking.topologies import (
+    CLIENT,
+    DOM0,
+    UPLINK,
+    add_guest,
+    bridge,
+    guest_ip,
+    nat,
+    routed,
+    two_servers,
+)
 
 GUEST1, GUEST2 = guest_ip(1), guest_ip(2)
 NAT1, NAT2 = "10.0.1.1", "10.0.2.1"
@@ -101,7 +111,7 @@ def _routed_no_forwarding() -> Network:
 
 def _routed_no_proxy_arp() -> Network:
     network = routed()
-    network.hosts["dom0"].interfaces["eth0"].proxy_arp = False
+    network.hosts["dom0"].interfaces[UPLINK].proxy_arp = False
     return network
 
 
@@ -114,7 +124,7 @@ def _nat_no_forwarding() -> Network:
 def _nat_port_forwarded() -> Network:
     network = nat()
     network.hosts["dom0"].netfilter.append(
-        Rule("nat", "PREROUTING", "DNAT", protocol="tcp", input="eth0", dport=8080, to=f"{NAT1}:7777")
+        Rule("nat", "PREROUTING", "DNAT", protocol="tcp", input=UPLINK, dport=8080, to=f"{NAT1}:7777")
     )
     return network
 
@@ -129,7 +139,7 @@ def _nat_forward_allowed() -> Network:
     network = _nat_forward_dropped()
     rules = network.hosts["dom0"].netfilter
     rules.append(Rule("filter", "FORWARD", "ACCEPT", states=("RELATED", "ESTABLISHED")))
-    rules.append(Rule("filter", "FORWARD", "ACCEPT", source="10.0.0.0/16", input="vif1.0", output="eth0"))
+    rules.append(Rule("filter", "FORWARD", "ACCEPT", source="10.0.0.0/16", input="vif1.0", output=UPLINK))
     return network
 
 
@@ -161,7 +171,7 @@ _ALL = (
         bridge,
         (Ping("dom0", GUEST1), Ping("guest1", DOM0)),
         ("1 of 1", "1 of 1"),
-        "The bridge is an interface of dom0 too; its address is that of eth0, the lowest among its ports.",
+        "The bridge is an interface of dom0 too; its address is that of lan0, the lowest among its ports.",
     ),
     Scenario(
         "bridge: a closed port",
@@ -279,11 +289,11 @@ _ALL = (
         "A host that does not forward does not answer ARP for others either, whatever proxy_arp says.",
     ),
     Scenario(
-        "route: no proxy ARP on eth0",
+        "route: no proxy ARP on lan0",
         _routed_no_proxy_arp,
         (Ping("client", GUEST1, timeout=4.0), Ping("guest1", CLIENT)),
         ("Destination Host Unreachable", "0 of 1"),
-        "vif-route turns proxy ARP on for the vif, not for eth0: packets get out, the answers do not find "
+        "vif-route turns proxy ARP on for the vif, not for lan0: packets get out, the answers do not find "
         "back.",
     ),
     Scenario(

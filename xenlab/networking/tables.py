@@ -1,5 +1,5 @@
-"""A host's tables as the commands of Debian 12 print them: iproute2 6.1, bridge-utils 1.7, iptables 1.8.9,
-conntrack 1.4.7.
+"""A host's tables as the commands of Debian 12 print them: iproute2 6.1, bridge-utils 1.7, iputils
+20221126. Rules and conversations are in `rule_tables`.
 
 Every function takes a model and returns text, without the last line's end: what `ip route` and its like would
 print on a real host in the same state, with the spaces that iproute2 leaves at the ends of lines. The
@@ -9,31 +9,27 @@ kernel's multicast entries are left out, and so is IPv6.
 >>> print(ip_route(nat().hosts["dom0"]))  # doctest: +NORMALIZE_WHITESPACE
 10.0.1.1 dev vif1.0 scope link src 10.0.1.128
 10.0.2.1 dev vif2.0 scope link src 10.0.2.128
-192.168.1.0/24 dev eth0 proto kernel scope link src 192.168.1.10
+192.168.1.0/24 dev lan0 proto kernel scope link src 192.168.1.10
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from xenlab.commands import XenlabError
 from xenlab.networking.apps import Pinged
 from xenlab.networking.bridge import Bridge, Entry
-from xenlab.networking.conntrack import ICMP, TCP, UDP, Conntrack, Tuple
-from xenlab.networking.conntrack import Entry as Conversation
 from xenlab.networking.frames import BROADCAST
 from xenlab.networking.host import Host
 from xenlab.networking.icmp import PING_WORDS
-from xenlab.networking.link import Interface
-from xenlab.networking.netfilter import CHAINS, PROTOCOLS, Counter, Netfilter, Rule
+from xenlab.networking.link import Interface, Link
 
 
 def ip_addr(host: Host, device: str = "") -> str:
-    """What ``ip -4 addr`` (or ``ip -4 addr show dev DEVICE``) says, with the line of hardware addresses."""
+    """What ``ip -4 addr`` (or ``ip -4 addr show dev DEVICE``) says: the interfaces that have an IPv4 address."""
     chosen = [_interface(host, device)] if device else host.interfaces.values()
     lines: list[str] = []
     for interface in chosen:
-        lines += [_link_line(host, interface), _hardware_line(interface)]
+        if interface.addresses:
+            lines.append(_link_line(host, interface) + _peer_note(interface))
         for address in interface.addresses:
             broadcast = f" brd {interface.broadcast}" if interface.broadcast else ""
             scope = "host" if interface.name == "lo" else "global"
@@ -42,11 +38,15 @@ def ip_addr(host: Host, device: str = "") -> str:
     return "\n".join(lines)
 
 
-def ip_link(host: Host) -> str:
-    """What ``ip link`` says."""
+def ip_link(host: Host, device: str = "") -> str:
+    """What ``ip link`` (or ``ip link show dev DEVICE``) says."""
+    chosen = [_interface(host, device)] if device else host.interfaces.values()
     lines: list[str] = []
-    for interface in host.interfaces.values():
-        lines += [_link_line(host, interface, mode="mode DEFAULT "), _hardware_line(interface)]
+    for interface in chosen:
+        lines += [
+            _link_line(host, interface, mode="mode DEFAULT "),
+            _hardware_line(interface) + _peer_note(interface),
+        ]
     return "\n".join(lines)
 
 
@@ -87,83 +87,44 @@ def brctl_show(host: Host) -> str:
 
 
 def brctl_showmacs(host: Host, bridge: str) -> str:
-    """What ``brctl showmacs BRIDGE`` says: the forwarding table, sorted by address."""
+    """What ``brctl showmacs BRIDGE`` says: the forwarding table, sorted by address.
+
+    The ports' own addresses are there twice, once for VLAN 1, in which all ports are.
+    """
     found = _bridge(host, bridge, otherwise="read of forward table failed: No such device")
     numbers = {port: number for number, port in enumerate(found.ports, start=1)}
     lines = ["port no\tmac addr\t\tis local?\tageing timer"]
     for entry in sorted(found.entries(), key=lambda entry: (entry.mac, numbers[entry.port])):
         local = "yes" if entry.local else "no"
-        lines.append(f"{numbers[entry.port]:3}\t{entry.mac}\t{local}\t\t{entry.age:7.2f}")
+        line = f"{numbers[entry.port]:3}\t{entry.mac}\t{local}\t\t{entry.age:7.2f}"
+        lines += [line] * (2 if entry.local else 1)
     return "\n".join(lines)
 
 
 def bridge_fdb(host: Host, bridge: str) -> str:
-    """What ``bridge fdb show br BRIDGE`` says: the forwarding table."""
+    """What ``bridge fdb show br BRIDGE`` says: the forwarding table, port by port."""
     found = _bridge(host, bridge, otherwise=f'Cannot find bridge device "{bridge}"')
 
-    def line(entry: Entry) -> str:
-        return f"{entry.mac} dev {entry.port} master {found.name} " + ("permanent" if entry.local else "")
+    def lines(entry: Entry) -> list[str]:
+        where, master = f"{entry.mac} dev {entry.port}", f"master {found.name}"
+        if entry.local:
+            return [f"{where} vlan 1 {master} permanent", f"{where} {master} permanent"]
+        return [f"{where} {master} "]
 
-    return "\n".join(map(line, found.entries()))
+    by_port = sorted(found.entries(), key=lambda entry: (list(found.ports).index(entry.port), entry.local))
+    return "\n".join(line for entry in by_port for line in lines(entry))
 
 
 def bridge_link(host: Host) -> str:
     """What ``bridge link`` says: the ports of all bridges."""
     return "\n".join(
-        f"{port.index}: {port.name}: <{_flags(port)}> mtu {port.mtu} master {port.master} "
+        f"{port.index}: {port.name}{_other_end(host, port)}: <{_flags(port, port.carrier)}> "
+        f"mtu {port.mtu} master {port.master} "
         f"state {'forwarding' if port.carrier else 'disabled'} "
-        f"priority 32 cost {100 if _is_vif(port) else 4} "
+        f"priority 32 cost {_COSTS[port.kind]} "
         for bridge in host.bridges.values()
         for port in bridge.ports.values()
     )
-
-
-def iptables_list(rules: Netfilter, table: str = "filter") -> str:
-    """What ``iptables -t TABLE -L -n -v`` says: rules, and how many packets met them.
-
-    On Debian 12, where iptables is a front end of nftables, the policies of the ``nat`` table do not count.
-    """
-    blocks = []
-    for chain in CHAINS[table]:
-        policy = rules.policies[chain] if table == "filter" else "ACCEPT"
-        met = rules.policy_counters[chain] if table == "filter" else Counter()
-        lines = [
-            f"Chain {chain} (policy {policy} {_short(met.packets)} packets, {_short(met.bytes)} bytes)",
-            " pkts bytes target     prot opt in     out     source               destination         ",
-        ]
-        lines += [_rule_line(rule, count) for rule, count in _of_chain(rules, table, chain)]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
-
-
-def iptables_rules(rules: Netfilter, table: str = "filter") -> str:
-    """What ``iptables -t TABLE -S`` says: the commands that make these rules."""
-    lines = [
-        f"-P {chain} {rules.policies[chain] if table == 'filter' else 'ACCEPT'}" for chain in CHAINS[table]
-    ]
-    lines += [
-        f"-A {rule.specification}" for chain in CHAINS[table] for rule, _ in _of_chain(rules, table, chain)
-    ]
-    return "\n".join(lines)
-
-
-def nft_ruleset(rules: Netfilter) -> str:
-    """What ``nft list ruleset`` says of rules that iptables made: the same rules in nftables' own language."""
-    tables: list[str] = []
-    for table, names in _existing_chains(rules).items():
-        chains = []
-        for chain in names:
-            policy = rules.policies[chain].lower() if table == "filter" else "accept"
-            lines = [f"\t\ttype {table} hook {chain.lower()} priority {_PRIORITIES[chain]}; policy {policy};"]
-            lines += [f"\t\t{_nft_rule(rule, count)}" for rule, count in _of_chain(rules, table, chain)]
-            chains.append("\n".join([f"\tchain {chain} {{", *lines, "\t}"]))
-        tables.append(f"table ip {table} {{\n" + "\n\n".join(chains) + "\n}")
-    return "\n".join(tables)
-
-
-def conntrack_list(conntrack: Conntrack, now: float) -> str:
-    """What ``conntrack -L`` says: the conversations being tracked; `now` is the network's time."""
-    return "\n".join(_conversation(entry, now) for entry in conntrack.entries())
 
 
 def ping(pinged: Pinged) -> str:
@@ -216,38 +177,68 @@ def _bridge(host: Host, name: str, otherwise: str) -> Bridge:
     return host.bridges[name]
 
 
-def _is_vif(interface: Interface) -> bool:
-    return interface.name.startswith("vif")
+#: What a port costs for the spanning tree, by its speed: a vif has none, a pair 10 Gbit/s, a card here one.
+_COSTS = {"vif": 100, "veth": 2, "": 4}
 
 
-def _has_ports_up(host: Host, interface: Interface) -> bool:
-    """A bridge has a carrier if one of its ports has."""
+def _carries(host: Host, interface: Interface) -> bool:
+    """Has it a carrier? A bridge has if one of its ports has, or if it never had a port."""
     bridge = host.bridges.get(interface.name)
-    return bridge is None or any(port.carrier for port in bridge.ports.values())
+    if bridge is None:
+        return interface.carrier
+    return interface.up and (not bridge.used or any(port.carrier for port in bridge.ports.values()))
 
 
-def _flags(interface: Interface, carrier: bool = True) -> str:
+def _other_end(host: Host, port: Interface) -> str:
+    """What `bridge` takes for the other end of a pair: it looks its number up among this host's own interfaces."""
+    if port.kind != "veth" or port.peer is None:
+        return ""
+    index = port.peer.index
+    return "@" + next((one.name for one in host.interfaces.values() if one.index == index), f"if{index}")
+
+
+def _flags(interface: Interface, carrier: bool) -> str:
     if interface.name == "lo":
-        return "LOOPBACK,UP,LOWER_UP"
+        return "LOOPBACK,UP,LOWER_UP" if interface.up else "LOOPBACK"
     if not interface.up:
         return "BROADCAST,MULTICAST"
-    if interface.carrier and carrier:
+    if carrier:
         return "BROADCAST,MULTICAST,UP,LOWER_UP"
     return "NO-CARRIER,BROADCAST,MULTICAST,UP"
 
 
 def _link_line(host: Host, interface: Interface, mode: str = "") -> str:
-    carrier = interface.carrier and _has_ports_up(host, interface)
-    if interface.name == "lo":
-        mtu, qdisc, state = 65536, "noqueue", "UNKNOWN"
-    else:
-        queues = "noqueue" if interface.name in host.bridges else "mq" if _is_vif(interface) else "pfifo_fast"
-        mtu, qdisc, state = interface.mtu, queues, "UP" if carrier else "DOWN"
+    carrier = _carries(host, interface)
+    suffix = f"@if{interface.peer.index}" if interface.kind == "veth" and interface.peer else ""
     master = f" master {interface.master}" if interface.master else ""
     return (
-        f"{interface.index}: {interface.name}: <{_flags(interface, carrier)}> mtu {mtu} "
-        f"qdisc {qdisc}{master} state {state} {mode}group default qlen 1000"
+        f"{interface.index}: {interface.name}{suffix}: <{_flags(interface, carrier)}> "
+        f"mtu {65536 if interface.name == 'lo' else interface.mtu} qdisc {_queue(host, interface)}{master} "
+        f"state {_state(host, interface, carrier)} {mode}group default qlen 1000"
     )
+
+
+def _queue(host: Host, interface: Interface) -> str:
+    if interface.name == "lo" or interface.name in host.bridges:
+        return "noqueue"
+    return {"vif": "mq", "veth": "noqueue", "": "fq_codel"}[interface.kind] if interface.up else "noop"
+
+
+def _state(host: Host, interface: Interface, carrier: bool) -> str:
+    bridge = host.bridges.get(interface.name)
+    if interface.up and (interface.name == "lo" or (bridge is not None and not bridge.used)):
+        return "UNKNOWN"
+    if interface.kind == "veth" and interface.up and not carrier:
+        return "LOWERLAYERDOWN"
+    return "UP" if carrier else "DOWN"
+
+
+def _peer_note(interface: Interface) -> str:
+    """Where the other end of a pair is: named in dom0, which made the namespace, and only numbered in there."""
+    link = interface.medium
+    if interface.kind != "veth" or not isinstance(link, Link):
+        return ""
+    return f" link-netns {link.far.host}" if interface is link.near else " link-netnsid 0"
 
 
 def _hardware_line(interface: Interface) -> str:
@@ -257,94 +248,6 @@ def _hardware_line(interface: Interface) -> str:
 
 def _bridge_id(bridge: Bridge) -> str:
     return "8000." + (bridge.device.mac.replace(":", "") if bridge.ports else "0" * 12)
-
-
-# --- rules and conversations ---
-
-
-def _existing_chains(rules: Netfilter) -> dict[str, list[str]]:
-    """The tables and chains that the kernel has, in the order in which they were made."""
-    made = [(rule.table, rule.chain) for rule, _ in rules.rules]
-    made += [("filter", chain) for chain, policy in rules.policies.items() if policy != "ACCEPT"]
-    found: dict[str, list[str]] = {}
-    for table, chain in dict.fromkeys(made):
-        found.setdefault(table, []).append(chain)
-    return found
-
-
-def _of_chain(rules: Netfilter, table: str, chain: str) -> Iterable[tuple[Rule, Counter]]:
-    return ((rule, count) for rule, count in rules.rules if (rule.table, rule.chain) == (table, chain))
-
-
-def _rule_line(rule: Rule, count: Counter) -> str:
-    details = []
-    if rule.dport:
-        details.append(f"{rule.protocol} dpt:{rule.dport}")
-    if rule.states:
-        details.append(f"ctstate {','.join(rule.states)}")
-    if rule.to:
-        details.append(f"to:{rule.to}")
-    line = (
-        f"{_short(count.packets):>5} {_short(count.bytes):>5} {rule.target:<9}  "
-        f"{PROTOCOLS[rule.protocol]:<3}  --  {rule.input or '*':<6} {rule.output or '*':<6}  "
-        f"{_network(rule.source):<19}  {_network(rule.destination):<19}"
-    )
-    return f"{line}  {' '.join(details)}" if details else f"{line} "
-
-
-_PRIORITIES = {"PREROUTING": "dstnat", "POSTROUTING": "srcnat", "FORWARD": "filter"}
-
-
-def _nft_rule(rule: Rule, count: Counter) -> str:
-    words = []
-    for key, value in (("iifname", rule.input), ("oifname", rule.output)):
-        words += [f'{key} "{value}"'] if value else []
-    for key, value in (("saddr", rule.source), ("daddr", rule.destination)):
-        words += [f"ip {key} {_network(value)}"] if value != "0.0.0.0/0" else []
-    if rule.dport:
-        words.append(f"{rule.protocol} dport {rule.dport}")
-    elif rule.protocol != "all":
-        words.append(f"ip protocol {rule.protocol}")
-    if rule.states:
-        words.append(f"ct state {','.join(state.lower() for state in rule.states)}")
-    words.append(f"counter packets {count.packets} bytes {count.bytes} {rule.target.lower()}")
-    if rule.to:
-        words.append(f"to {rule.to}")
-    return " ".join(words)
-
-
-def _network(text: str) -> str:
-    return text.removesuffix("/32")
-
-
-def _short(number: int) -> str:
-    """A count as iptables shortens it: in thousands, millions … (of 1000) above 99 999."""
-    for suffix in ("", "K", "M", "G"):
-        if number <= (99_999 if not suffix else 9_999):
-            return f"{number}{suffix}"
-        number = (number + 500) // 1000
-    return f"{number}T"
-
-
-def _conversation(entry: Conversation, now: float) -> str:
-    protocol = entry.original.protocol
-    name = {ICMP: "icmp", TCP: "tcp", UDP: "udp"}[protocol]
-    state = f"{entry.state} " if protocol == TCP else ""
-    words = [
-        f"{name:<8} {protocol} {max(0, int(entry.expires - now))} {state}{_half(entry.original)}",
-        *([] if entry.replied else ["[UNREPLIED]"]),
-        _half(entry.reply),
-        *(["[ASSURED]"] if entry.assured else []),
-        "mark=0 use=1",
-    ]
-    return " ".join(words)
-
-
-def _half(side: Tuple) -> str:
-    ends = f"src={side.source} dst={side.destination}"
-    if side.protocol == ICMP:
-        return f"{ends} type={side.icmp_type} code=0 id={side.sport}"
-    return f"{ends} sport={side.sport} dport={side.dport}"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -1,8 +1,8 @@
 """Three ways to join guests to a network, built as Xen's scripts build them, and a pair of servers to move
 between.
 
-In all of them dom0 has a network card ``eth0`` whose cable leads to a machine called ``client``, on the LAN
-192.168.1.0/24:
+In all of them dom0 has a network card ``lan0`` whose cable leads to a machine called ``client``, on the LAN
+192.168.1.0/24 (its ``eth0``, by which you reach it, is left alone):
 
 * `bridge`: the guests are machines on that LAN (192.168.1.101, .102 …), through the bridge ``xenbr0`` in
   dom0.
@@ -11,7 +11,7 @@ In all of them dom0 has a network card ``eth0`` whose cable leads to a machine c
 * `nat`: the guests have private addresses (10.0.<domain id>.1), and dom0 lends them its own.
 
 >>> [link for link in bridge(guests=2).links]
-['eth0', 'vif1.0', 'vif2.0']
+['lan0', 'vif1.0', 'vif2.0']
 >>> [str(a) for a in nat().hosts["guest1"].interfaces["eth0"].addresses]
 ['10.0.1.1/16']
 
@@ -34,10 +34,12 @@ from xenlab.networking.routes import Route
 from xenlab.networking.vifspec import read_config
 
 DOM0, CLIENT = "192.168.1.10", "192.168.1.50"
+#: dom0's card on the LAN.
+UPLINK = "lan0"
 _GIGABIT: dict[str, Any] = {"delay": 50e-6, "bandwidth": 1e9}
 
 #: The rule an administrator adds to vif-nat, so that answers find their way back.
-MASQUERADE = Rule("nat", "POSTROUTING", "MASQUERADE", source="10.0.0.0/16", output="eth0")
+MASQUERADE = Rule("nat", "POSTROUTING", "MASQUERADE", source="10.0.0.0/16", output=UPLINK)
 
 
 def guest_ip(number: int) -> str:
@@ -51,7 +53,7 @@ def guest_mac(number: int) -> str:
 
 
 def bridge(guests: int = 2, *, options: str = "", seed: int = 0) -> Network:
-    """Guests on the LAN, through a bridge in dom0 of which ``eth0`` and every vif are ports (vif-bridge).
+    """Guests on the LAN, through a bridge in dom0 of which ``lan0`` and every vif are ports (vif-bridge).
 
     `options` is added to every guest's vif string, as ``rate=16Mb/s``.
     """
@@ -67,16 +69,18 @@ def bridge(guests: int = 2, *, options: str = "", seed: int = 0) -> Network:
 
 def routed(guests: int = 2, *, seed: int = 0) -> Network:
     """Guests behind dom0 as a router that speaks for them on the LAN (vif-route, forwarding, proxy ARP on
-    ``eth0``).
+    ``lan0``).
     """
     network = Network(seed)
     dom0 = network.add_host("dom0", forwarding=True)
     _client(network, dom0)
-    uplink = dom0.interfaces["eth0"]
+    uplink = dom0.interfaces[UPLINK]
     dom0.add_address(uplink, f"{DOM0}/24")
     uplink.proxy_arp = True
     for number in range(1, guests + 1):
-        guest = add_guest(network, dom0, number, f"script=vif-route,ip={guest_ip(number)}")
+        guest = add_guest(
+            network, dom0, number, f"script=vif-route,ip={guest_ip(number)},gatewaydev={UPLINK}"
+        )
         guest.add_address(guest.interfaces["eth0"], f"{guest_ip(number)}/24")
         guest.routes.add(Route.to("default", "eth0", gateway=DOM0))
     return network
@@ -87,7 +91,7 @@ def nat(guests: int = 2, *, masquerade: bool = True, seed: int = 0) -> Network:
     network = Network(seed)
     dom0 = network.add_host("dom0", forwarding=True)
     _client(network, dom0)
-    dom0.add_address(dom0.interfaces["eth0"], f"{DOM0}/24")
+    dom0.add_address(dom0.interfaces[UPLINK], f"{DOM0}/24")
     if masquerade:
         dom0.netfilter.append(MASQUERADE)
     for number in range(1, guests + 1):
@@ -106,7 +110,8 @@ def two_servers(*, seed: int = 0) -> Network:
     switch = network.add_host("switch")
     fabric = switch.add_bridge("fabric")
     for port, name in enumerate(("dom0-a", "dom0-b", "client"), start=1):
-        link = network.connect(network.add_host(name), "eth0", switch, f"port{port}", name=name, **_GIGABIT)
+        card = "eth0" if name == "client" else UPLINK
+        link = network.connect(network.add_host(name), card, switch, f"port{port}", name=name, **_GIGABIT)
         fabric.add(link.far)
     _bridge_card(network.hosts["dom0-a"], "192.168.1.10")
     _bridge_card(network.hosts["dom0-b"], "192.168.1.11")
@@ -156,14 +161,14 @@ def add_guest(network: Network, dom0: Host, number: int, vif: str) -> Host:
 
 
 def _bridge_card(dom0: Host, address: str) -> None:
-    """Make dom0's bridge ``xenbr0`` with eth0 as its first port; dom0's address moves to the bridge."""
+    """Make dom0's bridge ``xenbr0`` with lan0 as its first port; dom0's address is on the bridge."""
     bridge = dom0.add_bridge("xenbr0")
-    bridge.add(dom0.interfaces["eth0"])
+    bridge.add(dom0.interfaces[UPLINK])
     dom0.add_address(bridge.device, f"{address}/24")
 
 
 def _client(network: Network, dom0: Host) -> None:
-    """The client, at the other end of the cable in dom0's eth0."""
+    """The client, at the other end of the cable in dom0's lan0."""
     client = network.add_host("client")
-    link = network.connect(dom0, "eth0", client, "eth0", name="eth0", **_GIGABIT)
+    link = network.connect(dom0, UPLINK, client, "eth0", name=UPLINK, **_GIGABIT)
     client.add_address(link.far, f"{CLIENT}/24")

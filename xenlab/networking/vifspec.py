@@ -33,7 +33,9 @@ class VifError(XenlabError):
 
 
 class FatalVifError(VifError):
-    """An option that ends `xl` wherever it stands, in a configuration file too."""
+    """An option that ends `xl` wherever it stands, in a configuration file too; `said` is what came before it."""
+
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def read_config(entry: str, source: str = "config file") -> tuple[VifSpec, list[
     for token in filter(None, entry.split(",")):
         try:
             spec = _apply(spec, token.lstrip(" "), source, said)
-        except FatalVifError:
+        except FatalVifError as error:
+            error.said = tuple(said)
             raise
         except VifError as error:
             said.append(str(error))

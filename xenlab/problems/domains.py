@@ -14,7 +14,7 @@ from xenlab.domains import table
 from xenlab.domains.model import COMMANDS, MEANING, Life, State
 from xenlab.problems.base import Problem
 
-_RULES = "Pauses are counted. A paused guest cannot obey a request, and after 60 s `xl` takes it back."
+_RULES = "Pauses are counted. A paused guest cannot obey; `xl shutdown` gives up after 60 s, but the request stays."
 _NAMES = ("web", "mail", "db", "cache", "build", "dns", "shop", "wiki", "backup", "proxy")
 
 

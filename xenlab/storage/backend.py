@@ -17,11 +17,18 @@ from typing import Literal, get_args
 from xenlab.storage.blockdev import StorageError
 from xenlab.storage.diskspec import Backend, DiskSpec
 
+_SET_BACKEND = "libxl_device.c:{}:libxl__device_disk_set_backend"
+_SET_DEFAULT = "libxl_disk.c:196:libxl__device_disk_setdefault"
+
 PathKind = Literal["block device", "file", "directory", "missing"]
 
 
 class BackendError(StorageError):
-    """No backend can serve the disk; the text is libxl's error."""
+    """No backend can serve the disk; the text is libxl's error, `where` its place in the sources (4.17)."""
+
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(text)
+        self.where = where
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def choose_backend(
     wanted = disk.backend
     if disk.is_cdrom and guest == "hvm":
         if wanted not in (None, "qdisk"):
-            raise BackendError("Backend for CD devices on HVM guests must be Qdisk")
+            raise BackendError("Backend for CD devices on HVM guests must be Qdisk", _SET_DEFAULT)
         wanted = "qdisk"
     _check_target(disk, path_kind, wanted)
     passed_over: list[str] = []
@@ -61,19 +68,23 @@ def choose_backend(
         if unsuitable is None:
             return Choice(backend, tuple(passed_over))
         passed_over.append(f"Disk vdev={disk.vdev}, backend {backend} {unsuitable}")
-    raise BackendError(f"no suitable backend for disk {disk.vdev}")
+    raise BackendError(f"no suitable backend for disk {disk.vdev}", _SET_BACKEND.format(475))
 
 
 def _check_target(disk: DiskSpec, path_kind: PathKind, wanted: Backend | None) -> None:
     if disk.format == "empty":
         if not disk.is_cdrom:
-            raise BackendError(f"Disk vdev={disk.vdev} is empty but not cdrom")
+            raise BackendError(f"Disk vdev={disk.vdev} is empty but not cdrom", _SET_BACKEND.format(439))
         if disk.target:
             raise BackendError(
-                f"Disk vdev={disk.vdev} is empty but an image has been provided: {disk.target}"
+                f"Disk vdev={disk.vdev} is empty but an image has been provided: {disk.target}",
+                _SET_BACKEND.format(443),
             )
     elif path_kind == "missing" and _is_local_path(disk) and wanted in (None, "phy", "standalone"):
-        raise BackendError(f"Disk vdev={disk.vdev} failed to stat: {disk.target}: No such file or directory")
+        raise BackendError(
+            f"Disk vdev={disk.vdev} failed to stat: {disk.target}: No such file or directory",
+            _SET_BACKEND.format(455),
+        )
 
 
 def _is_local_path(disk: DiskSpec) -> bool:

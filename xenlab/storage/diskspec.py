@@ -7,16 +7,15 @@ tie. The rules are therefore a table here too, and `_scan` is lex's own rule. So
 people: ``phy:`` and ``file:`` are stripped and choose nothing; ``target=`` takes the rest of the string,
 commas and all.
 
-The flags ``trusted`` and ``untrusted`` are in Xen 4.17's rules and manual, but not in the program: the
-scanner generated from the rules was not made anew (it is in 4.19), and xl 4.17 takes them for positional
-parameters.
+The flags ``trusted`` and ``untrusted`` are in Xen 4.17's rules and manual, but not in its program: the scanner
+that is generated from the rules was not made anew (4.19's was). So xl 4.17 takes them for positional parameters,
+and so does this.
 
 Source: libxlu_disk_l.l, libxlu_disk.c, xl-disk-configuration(5), check-xl-disk-parse.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -38,13 +37,14 @@ class DiskSpec:
     """One disk of a domain, as xl understood it.
 
     `target` is the path of the image or device, or what `script` makes of it; None if none was named.
-    `backend`, `specification`, `discard` and `trusted` are None where the string leaves them to libxl.
+    `backend`, `specification` and `discard` are None where the string leaves them to libxl;
+    `colo_restore` is libxl's own, False in what it keeps of a disk that it has made.
     `deprecated` lists the outdated forms used, and what to write instead (xl reads them silently).
     """
 
+    backend_domain: str | None = None
     target: str | None = None
     vdev: str = ""
-    backend_domain: str | None = None
     backend: Backend | None = None
     format: Format = "raw"
     script: str | None = None
@@ -55,24 +55,19 @@ class DiskSpec:
     discard: bool | None = None
     specification: Specification | None = None
     colo: bool | None = None
+    colo_restore: bool | None = None
     colo_host: str | None = None
     colo_port: int = 0
     colo_export: str | None = None
     active_disk: str | None = None
     hidden_disk: str | None = None
-    trusted: bool | None = None
     deprecated: tuple[str, ...] = field(default=(), compare=False)
 
-    def to_json(self) -> str:
-        """Return the disk as ``xl -N block-attach`` prints it: libxl's names, defaults left out.
+    def to_json(self) -> dict[str, object]:
+        """Return the disk as ``xl -N block-attach`` and ``xl list -l`` show it: libxl's names, defaults left out.
 
-        >>> print(parse_disk("/dev/vg0/web,,xvda").to_json())
-        {
-            "pdev_path": "/dev/vg0/web",
-            "vdev": "xvda",
-            "format": "raw",
-            "readwrite": 1
-        }
+        >>> parse_disk("/dev/vg0/web,,xvda").to_json()
+        {'pdev_path': '/dev/vg0/web', 'vdev': 'xvda', 'format': 'raw', 'readwrite': 1}
         """
         shown: dict[str, object] = {}
         for item in fields(self):
@@ -80,16 +75,18 @@ class DiskSpec:
             if item.name in _TRISTATE and value is not None:
                 value = str(value)
             if (value or value == "") and item.name != "deprecated":
-                shown[_LIBXL_NAMES.get(item.name, item.name)] = int(value) if value is True else value
-        return json.dumps(shown, indent=4)
+                number = value is True and item.name != "direct_io_safe"
+                shown[_LIBXL_NAMES.get(item.name, item.name)] = int(value) if number else value
+        return shown
 
 
-_TRISTATE = ("discard", "colo", "trusted")
+_TRISTATE = ("discard", "colo", "colo_restore")
 _LIBXL_NAMES = {
     "target": "pdev_path",
     "backend_domain": "backend_domname",
     "discard": "discard_enable",
     "colo": "colo_enable",
+    "colo_restore": "colo_restore_enable",
 }
 
 
@@ -303,8 +300,6 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "no-discard": ("discard", False),
     "colo": ("colo", True),
     "no-colo": ("colo", False),
-    "trusted": ("trusted", True),
-    "untrusted": ("trusted", False),
 }
 _TEXTS = {
     "target": "target",

@@ -291,6 +291,17 @@ class Snapshot:
             return
         self._tell("commit", chunk, stored)
 
+    def merge(self) -> None:
+        """Put the origin back to what this snapshot holds; other snapshots of it get a copy of what is overwritten.
+
+        Raises `DiskError` if the snapshot is invalid.
+        """
+        self._require_valid()
+        for chunk, stored in self.store.exceptions.items():
+            at = chunk * self.chunk_size
+            kept = self._cow.read(stored * self.chunk_size, min(self.chunk_size, self.size - at))
+            self._origin.write(at, kept)
+
     def status(self) -> str:
         """Return the target's part of the ``dmsetup status`` line."""
         return self.store.status()

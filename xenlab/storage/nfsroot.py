@@ -1,11 +1,14 @@
 """A guest without a disk: its root file system is a directory of an NFS server, reached through its vif.
 
 Nothing in the domain's configuration says NFS but the kernel's command line (``root=/dev/nfs nfsroot=…
-ip=…``): to Xen it is a guest with a network interface and no disk. What can go wrong is therefore the guest
-kernel's business, and is told here as a state machine over the kernel's own steps and messages.
+ip=…``): to Xen it is a guest with a network interface and no disk. What can go wrong is therefore the guest's
+business, and is told here as a state machine over the guest's own steps and messages.
+
+A kernel built with ROOT_NFS takes these steps itself. Debian's is not, so the first program in the shipped
+guest's initrd takes them, with the kernel's own pauses between its tries.
 
 Source: Linux, Documentation/admin-guide/nfs/nfsroot.rst, init/do_mounts.c: mount_nfs_root,
-net/ipv4/ipconfig.c; nfs(5), exports(5); xl.cfg(5).
+net/ipv4/ipconfig.c, kernel/exit.c: do_exit; nfs(5), exports(5); xl.cfg(5).
 """
 
 from __future__ import annotations
@@ -85,17 +88,47 @@ class NfsRoot:
 
     @property
     def patience(self) -> float:
-        """Seconds without an answer until the client says so: the first timeout and its retransmissions, nfs(5).
+        """Seconds without an answer until the client says so (nfs(5); Linux, net/sunrpc/xprt.c: xprt_adjust_timeout).
 
-        Over TCP each of `retrans` retries waits `timeo` longer than the one before; over UDP twice as long.
+        It waits `timeo`, then over TCP `timeo` longer than the time before, over UDP twice as long. After each wait it
+        looks whether the major timeout is over: of `retrans` retries, all counted from the start.
 
         >>> NfsRoot("10.0.0.1", "/a").patience, NfsRoot("10.0.0.1", "/a", ("vers=3", "udp")).patience
-        (180.0, 8.8)
+        (180.0, 16.5)
+        >>> NfsRoot("10.0.0.1", "/a", ("timeo=10", "retrans=1")).patience
+        3.0
         """
         values = dict(option.split("=", 1) for option in self.options if "=" in option)
-        if "udp" in self.options:
-            return float(values.get("timeo", 11)) / 10 * 2.0 ** int(values.get("retrans", 3))
-        return float(values.get("timeo", 600)) / 10 * (1 + int(values.get("retrans", 2)))
+        udp = "udp" in self.options
+        first, retries = (
+            int(values.get("timeo", 11 if udp else 600)),
+            int(values.get("retrans", 3 if udp else 2)),
+        )
+        major = first << retries if udp else first * (1 + retries)
+        waited, wait = 0, first
+        while waited < major:
+            waited += wait
+            wait = 2 * wait if udp else wait + first
+        return waited / 10
+
+
+def read_nfsroot(cmdline: str) -> NfsRoot | None:
+    """Return the NFS root that a kernel's command line names, None if it names none.
+
+    >>> root = NfsRoot("10.0.0.1", "/srv/guest", own=StaticAddress("10.0.0.7", "255.255.255.0"))
+    >>> read_nfsroot(root.cmdline()) == root
+    True
+    """
+    words = dict(word.split("=", 1) for word in cmdline.split() if "=" in word)
+    if "nfsroot" not in words:
+        return None
+    where, *options = words["nfsroot"].split(",")
+    server, _, path = where.partition(":")
+    fields = words.get("ip", "dhcp").split(":")
+    if len(fields) < 4:
+        return NfsRoot(server, path, tuple(options))
+    address, _, gateway, netmask, *rest = fields
+    return NfsRoot(server, path, tuple(options), StaticAddress(address, netmask, gateway, "".join(rest[:1])))
 
 
 @dataclass(frozen=True)
@@ -142,10 +175,7 @@ class Event:
 _WAIT_FOR_DEVICE = 12.0  # ipconfig.c: DEVICE_WAIT_MAX
 _DHCP_TIMEOUTS = (2.0, 3.5, 6.125, 10.71875, 18.7578125, 30.0)  # CONF_BASE_TIMEOUT, times 7/4, at most 30 s
 _MOUNT_PAUSES = (5.0, 10.0, 20.0, 30.0, 30.0)  # do_mounts.c: NFSROOT_TIMEOUT_MIN, doubled, at most 30 s
-_PANIC = (
-    "Kernel panic - not syncing: No working init found.  Try passing init= option to kernel. "
-    "See Linux Documentation/admin-guide/init.rst for guidance."
-)
+_PANIC = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100"
 
 
 def advance(root: NfsRoot, state: State, world: World) -> tuple[State, Event | None]:
@@ -195,7 +225,8 @@ def _wait_for_device(root: NfsRoot, state: State, world: World) -> tuple[State, 
 
 def _get_address(root: NfsRoot, state: State, world: World) -> tuple[State, str, str]:
     if root.own is not None:
-        return replace(state, phase=Phase.MOUNT), "IP-Config: Complete:", "the address is on the command line"
+        console = f"network: eth0 {root.own.address}"
+        return replace(state, phase=Phase.MOUNT), console, "the address is on the command line"
     if world.dhcp:
         found = replace(state, phase=Phase.MOUNT, time=state.time + _DHCP_TIMEOUTS[0])
         return found, "Sending DHCP requests ., OK\nIP-Config: Complete:", "the DHCP server answered"
@@ -209,40 +240,41 @@ def _get_address(root: NfsRoot, state: State, world: World) -> tuple[State, str,
 
 
 def _mount(root: NfsRoot, state: State, world: World) -> tuple[State, str, str]:
-    fault = _mount_fault(root, world)
-    if fault is None:
+    found = _mount_fault(root, world)
+    if found is None:
         why = "the root is mounted, /sbin/init runs"
         if world.root_squash:
             why += "; but as nobody on the server (root_squash): it cannot write files that belong to root"
-        return replace(state, phase=Phase.RUNNING), "VFS: Mounted root (nfs filesystem).", why
+        return replace(state, phase=Phase.RUNNING), f"nfsroot: {root.server}:{root.path}", why
+    errno, fault = found
+    console = f"mount: mounting {root.server}:{root.path} on /mnt failed: {errno}"
     tries = state.tries + 1
     why = f"{fault}; try {tries} of {len(_MOUNT_PAUSES) + 1}"
     if tries > len(_MOUNT_PAUSES):
         panic = replace(state, phase=Phase.PANIC, tries=tries)
-        return panic, f"VFS: Unable to mount root fs via NFS.\n{_PANIC}", why
-    return replace(state, tries=tries, time=state.time + _MOUNT_PAUSES[state.tries]), "", why
+        return panic, f"{console}\nnfsroot: no root\n{_PANIC}", why
+    return replace(state, tries=tries, time=state.time + _MOUNT_PAUSES[state.tries]), console, why
 
 
-def _mount_fault(root: NfsRoot, world: World) -> str | None:
+def _mount_fault(root: NfsRoot, world: World) -> tuple[str, str] | None:
+    """Return the error that mount prints and what is behind it; None if nothing is in the way."""
     if not world.vif:
-        return "the network is unreachable"
+        return "Network is unreachable", "there is no way to the network"
     if not world.server:
-        return f"{root.server} does not answer"
+        return "Connection refused", f"nobody serves NFS on {root.server}"
     if not world.exported:
-        return f"the server does not export {root.path} to this guest"
+        return "Permission denied", f"the server does not export {root.path} to this guest"
     return None
 
 
 def _use(root: NfsRoot, state: State, world: World) -> tuple[State, str, str]:
     if world.server and world.vif:
         return state, "", ""
-    later = replace(state, phase=Phase.STUCK, time=state.time + root.patience)
+    later = replace(state, time=state.time + root.patience)
     if "soft" in root.options:
-        return (
-            later,
-            f"nfs: server {root.server} not responding, timed out",
-            "a soft mount: programs get I/O errors",
-        )
+        console = f"nfs: server {root.server} not responding, timed out"
+        return later, console, "a soft mount: whoever touches a file gets an I/O error"
+    later = replace(later, phase=Phase.STUCK)
     why = "a hard mount: whoever touches a file waits, but nothing is lost"
     return later, f"nfs: server {root.server} not responding, still trying", why
 

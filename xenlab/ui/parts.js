@@ -33,6 +33,11 @@ function icon(name) {
   return holder.firstElementChild;
 }
 
+/** Has the reader asked the system for less motion? */
+function calm() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
 /** Follow traits: call `update` now and whenever one of them changes; return a function that stops it. */
 function follow(model, names, update) {
   for (const name of names) model.on(`change:${name}`, update);

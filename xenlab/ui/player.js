@@ -48,11 +48,13 @@ function player(model, el, draw) {
   function show() {
     const moment = model.get("moment");
     draw(moment);
+    scrub.max = last(); // a trace may grow
     scrub.value = moment;
     count.textContent = `${moment + 1} of ${last() + 1}`;
     caption.innerHTML = model.get("captions")[moment];
   }
   el.addEventListener("keydown", (event) => {
+    if (event.target !== scrub && event.target.matches("input, select, textarea")) return; // it has its own keys
     const moment = model.get("moment");
     const target = { ArrowLeft: moment - 1, ArrowRight: moment + 1, Home: 0, End: last() }[event.key];
     if (target !== undefined && event.target !== scrub) { stop(); go(target); }
@@ -64,6 +66,6 @@ function player(model, el, draw) {
 
   el.append(caption, controls);
   label();
-  const unfollow = follow(model, ["moment"], show);
+  const unfollow = follow(model, ["moment", "captions"], show);
   return () => { stop(); unfollow(); };
 }

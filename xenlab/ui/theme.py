@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from string import Template
 from typing import Any
 
 #: The palette of Okabe and Ito, Color Universal Design (2008): eight colours that remain distinct under the
@@ -23,7 +24,40 @@ PALETTE: Mapping[str, str] = {
     "grey": "#7F7F7F",
 }
 
+#: Paler tones of them (and a second grey): what dark lettering stands on.
+PALE: Mapping[str, str] = {
+    "orange": "#F0B43C",
+    "sky": "#7CC6F0",
+    "green": "#4CC9A0",
+    "vermilion": "#F58A4B",
+    "purple": "#DBA0C2",
+    "blue": "#8FB8E8",
+    "grey": "#C9CED6",
+    "slate": "#B4B9C0",
+}
+
+#: Lettering and outlines on a coloured ground, whatever the theme, and grounds on which light lettering stands.
+DARK, LIGHT, NIGHT, DUSK = "#10151A", "#FFFFFF", "#24292F", "#57606A"
+
+_NAMED = {
+    **PALETTE,
+    **{f"pale_{name}": colour for name, colour in PALE.items()},
+    "dark": DARK,
+    "light": LIGHT,
+    "night": NIGHT,
+    "dusk": DUSK,
+}
+
 _CYCLE = ("blue", "orange", "green", "vermilion", "sky", "purple", "grey", "yellow")
+
+
+def dye(style: str) -> str:
+    """Return a style sheet with the theme's colours in place of their names: those of a picture that brings its own.
+
+    >>> dye(".xl-map .held{fill:$pale_sky;stroke:$dark}")
+    '.xl-map .held{fill:#7CC6F0;stroke:#10151A}'
+    """
+    return Template(style).substitute(_NAMED)
 
 
 @contextmanager
@@ -44,7 +78,7 @@ def figures(dark: bool = False) -> Iterator[None]:
     import matplotlib as mpl
     from cycler import cycler
 
-    paper, ink, line = ("#16191d", "#e6e6e6", "#4a4f55") if dark else ("#ffffff", "#24292f", "#d0d4d9")
+    paper, ink, line = ("#16191d", "#e6e6e6", "#4a4f55") if dark else (LIGHT, NIGHT, "#d0d4d9")
     settings: Any = {
         "figure.figsize": (7.2, 3.2),
         "figure.dpi": 110,

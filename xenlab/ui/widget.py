@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 
+#: The type under which a front end finds a widget.
+VIEW = "application/vnd.jupyter.widget-view+json"
 _HERE = Path(__file__).parent
 
 
@@ -27,6 +29,8 @@ class Widget(anywidget.AnyWidget):
     terminal, a screen reader or a log shows `describe()`.
     """
 
+    #: Which of its controls do nothing without Python, as a CSS selector; ":scope" where the whole widget needs it.
+    needs_kernel: ClassVar[str] = ""
     _css = source("theme.css")
     _undo: tuple[Callable[[], object], ...] = ()
 
@@ -55,4 +59,5 @@ class Widget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if bundle is not None else ({}, {})
+        metadata = {**metadata, VIEW: {"needs_kernel": self.needs_kernel}}
         return {**data, "text/html": self.picture(), "text/plain": self.describe()}, metadata

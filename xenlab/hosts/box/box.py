@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import stat
 import struct
 import tempfile
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from xenlab.commands import XenlabError
 from xenlab.hosts.box import image as images
+from xenlab.hosts.box import recipe, snapshot
 from xenlab.hosts.box.qemu import BoxDied, Process, command, free_port
 from xenlab.hosts.ssh import SshDom0
 
@@ -43,6 +45,9 @@ class Box(SshDom0):
     Args:
         name: What to call it: the host name inside, and the word for ``connect("box:NAME")`` from another process.
         owner: The process with which it lives and dies; this one unless given.
+        link: One end of a pair of datagram sockets: the cable to another box, which holds the other end.
+        scheduler: Have Xen boot from nothing with this scheduler (``sched=``), which takes 10 s to a minute, instead of
+            going on from the snapshot, whose scheduler is credit.
 
     Raises:
         NoImage: No image has been built.
@@ -54,7 +59,13 @@ class Box(SshDom0):
     kind: ClassVar[str] = "box"
     shared: ClassVar[bool] = False
 
-    def __init__(self, name: str | None = None, owner: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        owner: int | None = None,
+        link: socket.socket | None = None,
+        scheduler: str | None = None,
+    ) -> None:
         sweep()
         self._image = images.find()
         self._run = Path(tempfile.mkdtemp(prefix="box-", dir=runtime_folder()))
@@ -67,36 +78,49 @@ class Box(SshDom0):
         self._port = free_port()
         self._process: Process | None = None
         try:
-            self._start(owner or os.getpid())
+            self._start(owner or os.getpid(), link, scheduler)
         except BaseException:
             self._end()
             raise
 
-    def _start(self, owner: int) -> None:
+    def _start(self, owner: int, link: socket.socket | None, scheduler: str | None) -> None:
         keys = Keys.fresh()
-        reader, writer = os.pipe()
-        threading.Thread(target=_unpack, args=(self._image.folder / "state.zst", writer), daemon=True).start()
-        drives, accelerator = self._image.drives(), self._image.accelerator
+        cable = [link.fileno()] if link else []
+        state = [] if scheduler else [self._open_state()]
         argv = command(
             self._image.folder,
             self._run,
-            accelerator=accelerator,
+            accelerator=self._image.accelerator,
             ssh_port=self._port,
-            drives=drives,
-            incoming=reader,
+            drives=self._image.drives(),
+            link=link.fileno() if link else None,
+            incoming=state[0] if state else None,
         )
-        self._process = Process(argv, self._run, owner=owner, pass_fds=[reader])
-        os.close(reader)
-        self._wake(keys)
+        if scheduler:
+            options = argv.index(recipe.XEN_COMMAND_LINE)
+            argv[options] = f"{recipe.XEN_COMMAND_LINE} sched={scheduler}"  # the last one counts
+        self._process = Process(argv, self._run, owner=owner, pass_fds=[*state, *cable])
+        for reader in state:
+            os.close(reader)
+        self._wake(keys, boots=scheduler is not None)
         facts = {"name": self.name, "port": self._port, "owner": owner, "supervisor": self._process.pid}
         (self._run / "box.json").write_text(json.dumps(facts | keys.stored()))
         self._connect_to(self._port, keys)
 
-    def _wake(self, keys: Keys) -> None:
+    def _open_state(self) -> int:
+        """A pipe from which QEMU reads the snapshot as it is unpacked."""
+        reader, writer = os.pipe()
+        threading.Thread(target=_unpack, args=(self._image.folder / "state.zst", writer), daemon=True).start()
+        return reader
+
+    def _wake(self, keys: Keys, *, boots: bool) -> None:
         """Give the host that has slept in the snapshot the time, fresh randomness, its name and its keys."""
         assert self._process is not None
         deadline = time.monotonic() + START_DEADLINE
         with self._process.wait_for_socket(self._run / "wake", deadline) as wake:
+            if boots:
+                snapshot.wait_until_ready(self._process, self._run, wake, lambda step, done: None)
+                deadline = time.monotonic() + START_DEADLINE
             # 40 bytes of time to spare: the clock is set when the line is read.
             lines = f"time {time.time():.0f}", f"seed {secrets.token_hex(64)}", f"name {self.name}"
             wake.sendall("\n".join([*lines, *keys.lines(), "go\n"]).encode())

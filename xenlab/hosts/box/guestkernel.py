@@ -6,13 +6,14 @@ leaves room in 64 MiB. It takes about eight minutes of processor time to compile
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from xenlab.commands import CommandFailed, Completed, XenlabError
-from xenlab.hosts.box.packages import Apt, unpack
+from xenlab.hosts.box.packages import Apt, Package, unpack
 
 SOURCE = "linux-source-6.1 | linux-source"
 TOOLS = {"make": "make", "gcc": "gcc", "flex": "flex", "bison": "bison", "bc": "bc", "xz": "xz-utils"}
@@ -50,16 +51,26 @@ def check_tools() -> None:
         )
 
 
-def compile_kernel(apt: Apt, work: Path) -> bytes:
-    """Compile the kernel in the folder `work` and return its stripped ELF file.
+def kernel(apt: Apt, kept: Path, work: Path) -> bytes:
+    """The kernel's stripped ELF file: the one in the folder `kept`, else compiled in the folder `work` and kept.
 
     Raises:
         ToolsMissing: A tool is not installed.
         CommandFailed: The compiler failed; the message shows what it printed.
 
     """
-    check_tools()
     (package,) = [found for found in apt.resolve([SOURCE]) if found.name.startswith("linux-source-")]
+    recipe = repr((package, OPTIONS, WITHOUT, PHYSICAL_START))
+    compiled = kept / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    if not compiled.exists():
+        (work / "vmlinux").write_bytes(_compile(apt, package, work))
+        kept.mkdir(exist_ok=True)
+        (work / "vmlinux").rename(compiled)
+    return compiled.read_bytes()
+
+
+def _compile(apt: Apt, package: Package, work: Path) -> bytes:
+    check_tools()
     unpack(apt.download([package]), work)
     (archive,) = (work / "usr/src").glob("linux-source-*.tar.*")
     _run(work, "tar", "--extract", "--file", str(archive))

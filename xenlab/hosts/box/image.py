@@ -6,6 +6,7 @@ built beside its final place and renamed when it is whole, so a half-built one i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import json
@@ -74,13 +75,18 @@ def find() -> Image:
     named = os.environ.get("XENLAB_BOX")
     if named:
         return _load(Path(named))
-    cache = cache_folder()
-    built = sorted((cache / "images").glob("*/image.json"), key=lambda path: path.stat().st_mtime)
-    if not built:
-        if _is_being_built(cache):
-            raise NoImage("the box image is being built just now: connect again in a few minutes")
-        raise NoImage("no box image has been built here yet: run `xenlab box build` (about three minutes)")
-    return _load(built[-1].parent)
+    if images := built():
+        return images[0]
+    if _is_being_built(cache_folder()):
+        raise NoImage("the box image is being built just now: connect again in a few minutes")
+    raise NoImage("no box image has been built here yet: run `xenlab box build` (about three minutes)")
+
+
+def built() -> list[Image]:
+    """The whole images in the cache, the one that was asked for last first."""
+    found = (cache_folder() / "images").glob("*/image.json")
+    newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return [_load(path.parent) for path in newest_first]
 
 
 def _load(folder: Path) -> Image:
@@ -121,7 +127,10 @@ def build(progress: Progress = lambda step, done: None, *, small_guest: bool = F
         if not (target / "image.json").exists():
             _check_room(cache)
             _sweep(cache)
-            with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as work:
+            with (
+                _full_disk_means_no_room(cache),
+                tempfile.TemporaryDirectory(prefix="building-", dir=cache) as work,
+            ):
                 _build(Path(work), apt, packages, progress, small_guest)
                 target.parent.mkdir(exist_ok=True)
                 (Path(work) / "image").rename(target)
@@ -149,7 +158,8 @@ def _build(
     if small_guest:
         progress("compiling the small guest kernel", 0.3)
         (work / "kernel").mkdir()
-        guests = _small_guest(guestkernel.compile_kernel(apt, work / "kernel"), root)
+        kept = work.parent / "kernels"
+        guests = _small_guest(guestkernel.kernel(apt, kept, work / "kernel"), root)
     else:
         guests = _stock_guest(guest_kernel, root)
     progress("putting dom0 together", 0.35)
@@ -163,11 +173,19 @@ def _build(
 
 def _stock_guest(kernel: Path, root: Path) -> dict[str, bytes]:
     elf = tree.kernel_elf(_only(kernel, "boot/vmlinuz-*").read_bytes())
-    return {"vmlinux": elf, "initrd.gz": tree.guest_initramfs(_busybox(root), tree.Modules(kernel, root))}
+    return {"vmlinux": elf, **_initrds(root, tree.Modules(kernel, root))}
 
 
 def _small_guest(elf: bytes, root: Path) -> dict[str, bytes]:
-    return {"vmlinux": elf, "initrd.gz": tree.guest_initramfs(_busybox(root), None)}
+    return {"vmlinux": elf, **_initrds(root, None)}
+
+
+def _initrds(root: Path, modules: tree.Modules | None) -> dict[str, bytes]:
+    busybox = _busybox(root)
+    return {
+        "initrd.gz": tree.guest_initramfs(busybox, modules),
+        "initrd-nfs.gz": tree.guest_initramfs(busybox, modules, nfs=True),
+    }
 
 
 def _busybox(root: Path) -> bytes:
@@ -214,10 +232,25 @@ def _age(path: Path) -> float:
 def _check_room(cache: Path) -> None:
     free = shutil.disk_usage(cache).free
     if free < NEEDED_BYTES:
-        raise NoRoom(
-            f"free space in {cache} (={free / 1e9:.1f} GB) must be at least {NEEDED_BYTES / 1e9:.1f} GB: "
-            "make room, or name a ready image with XENLAB_BOX"
-        )
+        raise _no_room(cache, free)
+
+
+def _no_room(cache: Path, free: int) -> NoRoom:
+    return NoRoom(
+        f"free space in {cache} (={free / 1e9:.1f} GB) must be at least {NEEDED_BYTES / 1e9:.1f} GB: "
+        "make room, or name a ready image with XENLAB_BOX"
+    )
+
+
+@contextmanager
+def _full_disk_means_no_room(cache: Path) -> Iterator[None]:
+    """Others write to the disk too: it may fill up while we build."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _no_room(cache, shutil.disk_usage(cache).free) from error
 
 
 def _sweep(cache: Path) -> None:
@@ -228,9 +261,9 @@ def _sweep(cache: Path) -> None:
 
 def _remove_others(target: Path) -> None:
     """Remove images of the same kind by an older recipe; a box that runs has all it needs of its own open."""
-    for other in target.parent.glob("*/image.json"):
-        if other.parent != target and _load(other.parent).small_guest == _load(target).small_guest:
-            shutil.rmtree(other.parent)
+    for other in built():
+        if other.folder != target and other.small_guest == _load(target).small_guest:
+            shutil.rmtree(other.folder)
 
 
 def _is_being_built(cache: Path) -> bool:

@@ -75,10 +75,12 @@ def command(
     accelerator: Sequence[str],
     ssh_port: int,
     drives: Sequence[Drive],
+    link: int | None = None,
     incoming: int | None = None,
 ) -> list[str]:
     """QEMU's command line for a box of `image` with its sockets and logs in the folder `run`.
 
+    Every box has a second network card. Its cable is the datagram socket `link`; without one it ends nowhere.
     Two QEMUs, the one that made a snapshot and the one that loads it, must have the same devices in the same order.
     """
     modules = f"{image}/vmlinuz {recipe.DOM0_COMMAND_LINE},{image}/initrd"
@@ -107,6 +109,8 @@ def command(
         "-qmp",
         f"unix:{run}/qmp,server=on,wait=off",
     ]
+    cable = "hubport,id=link,hubid=0" if link is None else f"socket,id=link,fd={link}"
+    argv += ["-netdev", cable, "-device", "virtio-net-pci,netdev=link"]
     argv += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if incoming is not None:
         argv += ["-incoming", f"fd:{incoming}"]

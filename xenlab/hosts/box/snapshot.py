@@ -43,7 +43,7 @@ def take(image: Path, progress: Callable[[str, float], None]) -> dict[str, Any]:
             started = time.monotonic()
             # Held open until the state is kept: dom0 must find the other end there when it wakes.
             with process.wait_for_socket(run / "wake", started + BOOT_DEADLINE) as wake:
-                _wait_until_ready(process, run, wake, progress)
+                wait_until_ready(process, run, wake, progress)
                 boot_seconds = time.monotonic() - started
                 progress("keeping its state", 0.9)
                 _save(run, image / "state.zst")
@@ -86,14 +86,15 @@ def _said(run: Path) -> str:
     return log.read_text(errors="replace") if log.exists() else ""
 
 
-def _wait_until_ready(
+def wait_until_ready(
     process: Process, run: Path, wake: socket.socket, progress: Callable[[str, float], None]
 ) -> None:
+    """Wait until a dom0 that boots from nothing says that it is ready to be woken; raises `BoxDied` if it does not."""
     deadline = time.monotonic() + BOOT_DEADLINE
     wake.settimeout(0.5)
     milestones = [("Xen version", 0.55), ("about to get started", 0.65), ("Done setting up Dom0", 0.8)]
     while time.monotonic() < deadline:
-        process.check("starting Xen for the first time")
+        process.check("starting Xen")
         said = _said(run)
         if "\nxenlab: " in said:
             raise BoxDied(run, "dom0 could not be set up")

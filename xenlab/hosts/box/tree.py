@@ -125,15 +125,20 @@ def dom0_initramfs(busybox: bytes, modules: Modules) -> bytes:
 
 #: What the guest's init calls; links made here cost nothing at boot.
 APPLETS = (
-    "sh mount insmod usleep sleep ip dd ping cat ls free ps ifconfig grep head wc mkdir umount sync".split()
+    "sh mount insmod usleep sleep ip dd ping cat ls free ps ifconfig grep head wc mkdir umount sync"
+    " switch_root".split()
 )
 #: The kernel runs these two when dom0 says `xl shutdown` or `xl reboot` (Linux: drivers/xen/manage.c).
 ENDINGS = ("poweroff", "reboot")
 
 
-def guest_initramfs(busybox: bytes, modules: Modules | None) -> bytes:
-    """All of a guest's user space: busybox, its init, and the frontends where the kernel has them as modules."""
+def guest_initramfs(busybox: bytes, modules: Modules | None, nfs: bool = False) -> bytes:
+    """All of a guest's user space: busybox, its init, and the frontends where the kernel has them as modules.
+
+    With `nfs` also the modules that mount a root over NFS; their names say in which order to load them.
+    """
     files = modules.closure(recipe.GUEST_MODULES) if modules else []
+    nfs_files = modules.closure(recipe.NFS_MODULES) if modules and nfs else []
     entries = [
         cpio.program("init", recipe.read("guest-init")),
         cpio.program("bin/busybox", busybox),
@@ -144,6 +149,10 @@ def guest_initramfs(busybox: bytes, modules: Modules | None) -> bytes:
         ),
         *(cpio.folder(name) for name in ("proc", "sys", "dev", "tmp", "mnt")),
         *(cpio.program(f"modules/{path.name.split('.')[0]}.ko", module_bytes(path)) for path in files),
+        *(
+            cpio.program(f"modules/nfs/{index}-{_module_name(path.name)}.ko", module_bytes(path))
+            for index, path in enumerate(nfs_files)
+        ),
     ]
     return gzip.compress(cpio.archive(entries), 6, mtime=0)
 
@@ -182,6 +191,7 @@ def dom0_root(root: Path, modules: Modules, guests: dict[str, bytes]) -> None:
         "etc/group": "root:x:0:\nnogroup:x:65534:\ndisk:x:6:\ntty:x:5:\n",
         "etc/shells": "/bin/dash\n/bin/bash\n/bin/sh\n",
         "etc/hosts": "127.0.0.1 localhost xenbox\n",
+        "etc/exports": "",  # exportfs fails without it
         "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nprotocols: files\nservices: files\n",
         "etc/xen/xl.conf": XL_CONF,
         "etc/lvm/lvm.conf": LVM_CONF,

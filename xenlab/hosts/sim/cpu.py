@@ -1,128 +1,147 @@
-"""How the simulated machine shares its pCPUs among the vCPUs that want them: weighted max-min fairness.
+"""The processors of the simulated machine, shared among its domains by the models of Xen's schedulers.
 
-Every vCPU gets as much as it asks for as long as nobody could use the time better; where time is short it
-is divided by weight, within the caps and on the pCPUs that hard affinity allows. This is the rule that
-Xen's credit scheduler aims at, without its ticks and queues.
+Each cpupool has a scheduler of its own. The models advance when somebody looks, or when something changes that decides
+who runs: time in which nobody asks costs nothing until then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-VcpuId = tuple[int, int]  # domain id, vCPU number
-TIME_SLICE = 0.030  # seconds; CSCHED_DEFAULT_TSLICE_MS, credit.c
+from xenlab.scheduling import Credit2Parameters, CreditParameters, Domain, Engine, VCpuStatus
+from xenlab.scheduling.workload import Workload
+
+#: By how much timers are late, on average (µs): measured on the box, which this machine imitates.
+LATE_US = 150.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A cpupool: its pCPUs, and its scheduler, with the parameters that this has."""
+
+    cpus: frozenset[int]
+    parameters: CreditParameters | Credit2Parameters
+
+    @property
+    def scheduler(self) -> str:
+        """The scheduler's name, as xl has it."""
+        return "credit" if isinstance(self.parameters, CreditParameters) else "credit2"
 
 
 @dataclass(frozen=True)
 class CpuClaim:
-    """What one vCPU that is not paused asks for.
+    """What the scheduler must know of a domain: its parameters, and what each vCPU does and where it may run."""
 
-    `demand` is the share of one pCPU that it would use if it were alone (0 to 1); `weight` and `cap` (in
-    per cent of one pCPU, 0 for none) are its domain's; `affinity` holds the pCPUs it may run on.
-    """
-
-    vcpu: VcpuId
-    demand: float
+    domid: int
     weight: int
     cap: int
-    affinity: frozenset[int]
+    runnable: bool
+    workloads: tuple[Workload, ...]
+    affinities: tuple[frozenset[int], ...]
+    pool: int = 0
 
 
-@dataclass(frozen=True)
-class CpuGrant:
-    """What one vCPU got: seconds of CPU time, the pCPU it is on at the end, and if it runs there then."""
+class Processors:
+    """The pCPUs, by cpupool.
 
-    seconds: float
-    pcpu: int
-    running: bool
+    Two busy vCPUs on pCPU 0, of which one is capped at 20 %:
 
-
-def share_cpus(
-    claims: Sequence[CpuClaim], pcpus: int, start: float, seconds: float
-) -> dict[VcpuId, CpuGrant]:
-    """Divide the time from `start` to `start + seconds` on `pcpus` pCPUs.
-
-    Two busy vCPUs on one pCPU with weights 512 and 256 get two thirds and one third:
-
-    >>> web = CpuClaim((1, 0), 1.0, 512, 0, frozenset({0}))
-    >>> db = CpuClaim((2, 0), 1.0, 256, 0, frozenset({0}))
-    >>> grants = share_cpus([web, db], pcpus=2, start=0.0, seconds=30.0)
-    >>> grants[1, 0].seconds, grants[2, 0].seconds
-    (20.0, 10.0)
+    >>> from xenlab.scheduling import Busy
+    >>> pools = {0: Pool(frozenset({0, 1}), CreditParameters())}
+    >>> claims = [CpuClaim(domid, 256, cap, True, (Busy(),), (frozenset({0}),)) for domid, cap in ((1, 20), (2, 0))]
+    >>> for domid, (vcpu,) in Processors().run(pools, claims, until=30.0).items():
+    ...     print(domid, round(vcpu.seconds))
+    1 6
+    2 24
     """
-    rates = _fair_rates(claims, pcpus)
-    places = _places(claims, rates, pcpus)
-    queues: dict[int, list[VcpuId]] = {}
-    for claim in claims:
-        if claim.demand > 0.5:
-            queues.setdefault(places[claim.vcpu], []).append(claim.vcpu)
-    slice_number = int((start + seconds) / TIME_SLICE)
-    on_cpu = {queue[slice_number % len(queue)] for queue in queues.values()}
-    return {
-        vcpu: CpuGrant(round(rate * seconds, 9), places[vcpu], vcpu in on_cpu) for vcpu, rate in rates.items()
-    }
 
+    def __init__(self) -> None:
+        self._pools: dict[int, Pool] = {}
+        self._engines: dict[int, Engine] = {}
+        self._claims: dict[int, CpuClaim] = {}
+        self._earlier: dict[
+            int, list[float]
+        ] = {}  # what each vCPU had used before its domain came to its pool
+        self._now = 0.0
 
-def _fair_rates(claims: Sequence[CpuClaim], pcpus: int) -> dict[VcpuId, float]:
-    """Progressive filling: raise all rates by weight, freeze those that meet a limit, repeat."""
-    busy: dict[int, int] = {}  # a domain's weight is divided among its vCPUs that want to run
-    for claim in claims:
-        busy[claim.vcpu[0]] = busy.get(claim.vcpu[0], 0) + (claim.demand > 0)
-    weights = {claim.vcpu: claim.weight / busy[claim.vcpu[0]] for claim in claims if claim.demand > 0}
-    rates = {claim.vcpu: 0.0 for claim in claims}
-    limits = _limits(claims, pcpus)
-    filling = set(weights)
-    while filling:
-        step, full = min(
-            (_room(members, limit, rates, weights, filling), index)
-            for index, (members, limit) in enumerate(limits)
-            if members & filling
+    def run(
+        self, pools: Mapping[int, Pool], claims: Sequence[CpuClaim], until: float
+    ) -> dict[int, list[VCpuStatus]]:
+        """Run these domains from the last call's time to `until` (s); return their vCPUs as they are then."""
+        for domid in self._claims.keys() - {claim.domid for claim in claims}:
+            self._take_out(domid)
+            del self._earlier[domid]
+        for claim in claims:
+            known = self._claims.get(claim.domid)
+            if known is not None and known.pool != claim.pool:
+                self._take_out(claim.domid)
+        self._follow(pools)
+        for claim in claims:
+            known = self._claims.get(claim.domid)
+            if known is None:
+                self._put_in(claim)
+            elif claim != known:
+                self._change(known, claim)
+            self._claims[claim.domid] = claim
+        for engine in self._engines.values():
+            engine.advance(max(0.0, until - self._now))
+        self._now = max(self._now, until)
+        return {claim.domid: self._statuses(claim.domid) for claim in claims}
+
+    def _follow(self, pools: Mapping[int, Pool]) -> None:
+        """Make, change and end pools; one that gets or loses pCPUs begins anew with the domains it has."""
+        for number in self._pools.keys() - pools.keys():
+            del self._pools[number]
+            self._engines.pop(number, None)
+        for number, pool in pools.items():
+            known = self._pools.get(number)
+            if known is not None and known.cpus == pool.cpus:
+                if known != pool:
+                    self._engines[number].set_parameters(pool.parameters)
+            else:
+                for domid in [domid for domid, claim in self._claims.items() if claim.pool == number]:
+                    self._take_out(domid)
+                self._engines.pop(number, None)
+                if pool.cpus:
+                    self._engines[number] = Engine(sorted(pool.cpus), pool.parameters, late_us=LATE_US)
+            self._pools[number] = pool
+
+    def _take_out(self, domid: int) -> None:
+        self._earlier[domid] = [vcpu.seconds for vcpu in self._statuses(domid)]
+        self._engines[self._claims.pop(domid).pool].remove(str(domid))
+
+    def _put_in(self, claim: CpuClaim) -> None:
+        cpus = tuple(self._allowed(claim, number) for number in range(len(claim.workloads)))
+        domain = Domain(
+            str(claim.domid), len(claim.workloads), claim.weight, claim.cap, cpus, claim.workloads
         )
-        for vcpu in filling:
-            rates[vcpu] += step * weights[vcpu]
-        filling -= limits[full][0]
-    return rates
+        self._engines[claim.pool].add(domain, paused=not claim.runnable)
+        self._earlier.setdefault(claim.domid, [0.0] * len(claim.workloads))
 
+    def _change(self, known: CpuClaim, claim: CpuClaim) -> None:
+        engine, name = self._engines[claim.pool], str(claim.domid)
+        if known.runnable and not claim.runnable:
+            engine.pause(name)
+        if (known.weight, known.cap) != (claim.weight, claim.cap):
+            engine.adjust(name, weight=claim.weight, cap=claim.cap)
+        for number, (workload, cpus) in enumerate(zip(claim.workloads, claim.affinities, strict=True)):
+            if cpus != known.affinities[number]:
+                engine.pin(name, number, self._allowed(claim, number))
+            if workload != known.workloads[number]:
+                engine.set_workload(name, number, workload)
+        if claim.runnable and not known.runnable:
+            engine.unpause(name)
 
-def _limits(claims: Sequence[CpuClaim], pcpus: int) -> list[tuple[set[VcpuId], float]]:
-    """Sets of vCPUs that together may not get more than so many pCPUs' time."""
-    limits = [({claim.vcpu}, claim.demand) for claim in claims if claim.demand > 0]
-    for domid, cap in {claim.vcpu[0]: claim.cap for claim in claims if claim.cap}.items():
-        limits.append(({claim.vcpu for claim in claims if claim.vcpu[0] == domid}, cap / 100))
-    # Hall's condition: rates are possible if no set of pCPUs is overcommitted by the vCPUs confined to it.
-    everywhere = frozenset(range(pcpus))
-    confinements = {everywhere}
-    for claim in claims:
-        mask = claim.affinity & everywhere or everywhere
-        confinements |= {mask | other for other in confinements} | {mask}
-    for confinement in confinements:
-        inside = {
-            claim.vcpu for claim in claims if (claim.affinity & everywhere or everywhere) <= confinement
-        }
-        limits.append((inside, float(len(confinement))))
-    return limits
+    def _allowed(self, claim: CpuClaim, vcpu: int) -> tuple[int, ...]:
+        """Where a vCPU may run: its affinity within its pool, or anywhere there if that leaves nothing."""
+        cpus = self._pools[claim.pool].cpus
+        return tuple(sorted(claim.affinities[vcpu] & cpus or cpus))
 
-
-def _room(
-    members: set[VcpuId],
-    limit: float,
-    rates: Mapping[VcpuId, float],
-    weights: Mapping[VcpuId, float],
-    filling: set[VcpuId],
-) -> float:
-    """How far the rates of those still filling can rise before `members` together reach their limit."""
-    taken = sum(rates[vcpu] for vcpu in members)
-    return max(0.0, limit - taken) / sum(weights[vcpu] for vcpu in members & filling)
-
-
-def _places(claims: Sequence[CpuClaim], rates: Mapping[VcpuId, float], pcpus: int) -> dict[VcpuId, int]:
-    """A pCPU for every vCPU: the most confined first, each on the least loaded pCPU it may use."""
-    load = dict.fromkeys(range(pcpus), 0.0)
-    places = {}
-    for claim in sorted(claims, key=lambda claim: (len(claim.affinity), -claim.demand, claim.vcpu)):
-        allowed = [pcpu for pcpu in load if pcpu in claim.affinity] or list(load)
-        pcpu = min(allowed, key=lambda candidate: (load[candidate], candidate))
-        load[pcpu] += rates[claim.vcpu]
-        places[claim.vcpu] = pcpu
-    return places
+    def _statuses(self, domid: int) -> list[VCpuStatus]:
+        statuses = self._engines[self._claims[domid].pool].vcpus(str(domid))
+        earlier = self._earlier[domid]
+        return [
+            replace(vcpu, seconds=vcpu.seconds + before) if before else vcpu
+            for vcpu, before in zip(statuses, earlier, strict=True)
+        ]

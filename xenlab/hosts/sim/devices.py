@@ -1,82 +1,49 @@
-"""A domain's virtual disks and network interfaces, as they appear in xenstore.
+"""What libxl does to plug a guest's disks and network interfaces in and out.
 
-libxl writes the two halves of each device, dom0's backend and the guest's frontend; when the guest has
-booted, both have gone through the handshake and are in state 4, XenbusStateConnected (public/io/xenbus.h).
+It makes both folders of a device in xenstore, waits for the backend in dom0's kernel, and runs a hotplug script;
+the rest of the handshake is the two kernels' own business (`backends`, `frontends`). Sources: libxl_disk.c,
+libxl_nic.c, libxl_device.c; tools/hotplug/Linux/block, vif-bridge.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import NoReturn
 
-from xenlab.hosts.sim.domconfig import Disk, DomainConfig
+from xenlab.devices.blkif import SECTOR_SIZE
+from xenlab.devices.xenbus import Device
+from xenlab.hosts.sim import lvm
+from xenlab.hosts.sim.backends import Blkback, new_backend
+from xenlab.hosts.sim.domconfig import DomainConfig, Vif
 from xenlab.hosts.sim.libxl_log import ERROR_FAIL, ERROR_INVAL, LibxlError, Log, libxl_log
+from xenlab.hosts.sim.machine import GuestType
 from xenlab.hosts.sim.process import NotSimulated
+from xenlab.hosts.sim.storelog import SCRIPT
 from xenlab.hosts.sim.world import World
+from xenlab.storage.backend import BackendError, PathKind, choose_backend
+from xenlab.storage.blockdev import check_range
+from xenlab.storage.diskspec import Backend, DiskSpec
+from xenlab.storage.vdev import VdevError, vdev_number
 
-INITIALISING, CONNECTED = "1", "4"
+INITIALISING = "1"
 DEFAULT_MTU = 1500
-# What Linux 6.1's netback and netfront announce (drivers/net/xen-netback/xenbus.c, drivers/net/xen-netfront.c).
-NETBACK_FEATURES = {
-    "feature-sg": "1",
-    "feature-gso-tcpv4": "1",
-    "feature-gso-tcpv6": "1",
-    "feature-ipv6-csum-offload": "1",
-    "feature-rx-copy": "1",
-    "feature-xdp-headroom": "1",
-    "feature-rx-flip": "0",
-    "feature-multicast-control": "1",
-    "feature-dynamic-multicast-control": "1",
-    "feature-split-event-channels": "1",
-}
-NETFRONT_FEATURES = {
-    "request-rx-copy": "1",
-    "feature-rx-notify": "1",
-    "feature-sg": "1",
-    "feature-gso-tcpv4": "1",
-    "feature-gso-tcpv6": "1",
-    "feature-ipv6-csum-offload": "1",
-}
-
-
-def disk_number(vdev: str) -> int | None:
-    """The number by which Xen knows a virtual disk (libxl__device_disk_dev_number); None if the name is not
-    valid.
-
-    >>> disk_number("xvda"), disk_number("xvdb1"), disk_number("hdc"), disk_number("floppy")
-    (51712, 51729, 5632, None)
-    """
-    match = re.fullmatch(r"(xvd|hd|sd)([a-z]+)([0-9]*)", vdev)
-    if not match:
-        return int(vdev) if vdev.isdigit() else None
-    kind, letters, partition_text = match.groups()
-    disk, partition = 0, int(partition_text or 0)
-    for letter in letters:
-        disk = disk * 26 + ord(letter) - ord("a") + 1
-    disk -= 1
-    if kind == "xvd" and disk < 1 << 20 and partition < 256:
-        small = disk <= 15 and partition <= 15
-        return 202 << 8 | disk << 4 | partition if small else 1 << 28 | disk << 8 | partition
-    if kind == "hd" and disk <= 3 and partition <= 63:
-        return (3 if disk < 2 else 22) << 8 | (disk & 1) << 6 | partition
-    if kind == "sd" and disk <= 15 and partition <= 15:
-        return 8 << 8 | disk << 4 | partition
-    return None
 
 
 def set_defaults(world: World, config: DomainConfig, domid: int, log: Log) -> DomainConfig:
     """Choose each disk's backend, number the interfaces and give them addresses; raises `LibxlError`."""
     for index, disk in enumerate(config.disks):
         try:
-            _check_disk(world, disk, log)
-        except LibxlError:
+            disk_backend(world, disk, config.type)
+        except BackendError as error:
+            libxl_log(log, error.where, str(error))
             libxl_log(
                 log,
                 "libxl_create.c:1318:initiate_domain_create",
                 f"Unable to set disk defaults for disk {index}",
                 domid,
             )
-            raise
+            raise LibxlError(ERROR_INVAL) from None
     taken = max((vif.devid for vif in config.vifs), default=-1)
     vifs = []
     for vif in config.vifs:
@@ -90,52 +57,64 @@ def set_defaults(world: World, config: DomainConfig, domid: int, log: Log) -> Do
     return replace(config, vifs=tuple(vifs))
 
 
-def _check_disk(world: World, disk: Disk, log: Log) -> None:
-    if disk.format == "empty" and not disk.cdrom:
-        libxl_log(
-            log,
-            "libxl_device.c:439:libxl__device_disk_set_backend",
-            f"Disk vdev={disk.vdev} is empty but not cdrom",
-        )
-        raise LibxlError(ERROR_INVAL)
-    looks_at_target = (
-        disk.backend in (None, "phy", "standalone") and not disk.script and disk.format != "empty"
-    )
-    if looks_at_target and not world.files.is_file(disk.target or ""):
-        libxl_log(
-            log,
-            "libxl_device.c:455:libxl__device_disk_set_backend",
-            f"Disk vdev={disk.vdev} failed to stat: {disk.target}",
-            errno="No such file or directory",
-        )
-        raise LibxlError(ERROR_INVAL)
+def disk_backend(world: World, disk: DiskSpec, guest: GuestType) -> Backend:
+    """The backend that libxl chooses for a disk; raises `BackendError` if none will do."""
+    path = disk.target or ""
+    kind: PathKind = "file" if world.files.is_file(path) else "missing"
+    if world.files.is_folder(path):
+        kind = "directory"
+    if path in world.device_nodes:
+        kind = "block device"
+    return choose_backend(disk, kind, guest=guest).backend
 
 
 def add_disks(world: World, config: DomainConfig, domid: int, log: Log) -> None:
-    """Write the disks into xenstore."""
+    """Make a new domain's disks."""
     for disk in config.disks:
-        number = disk_number(disk.vdev or "")
-        if number is None:
+        try:
+            number = vdev_number(disk.vdev)
+        except VdevError as error:
             for where in ("214:libxl__device_from_disk", "335:device_disk_add"):
-                text = f"Invalid or unsupported virtual disk identifier {disk.vdev}"
-                libxl_log(log, f"libxl_disk.c:{where}", text, domid)
+                libxl_log(log, f"libxl_disk.c:{where}", str(error), domid)
             libxl_log(log, "libxl_create.c:1672:domcreate_launch_dm", "unable to add disk devices", domid)
-            raise LibxlError(ERROR_FAIL)
-        _add_disk(world, config, disk, domid, number)
+            raise LibxlError(ERROR_FAIL) from None
+        if disk_backend(world, disk, config.type) == "qdisk":
+            _start_no_qemu(config, domid, log)
+        start(world, lay_out_disk(world, disk, number, domid, config.type))
 
 
-def _add_disk(world: World, config: DomainConfig, disk: Disk, domid: int, number: int) -> None:
-    kind = disk.backend or ("phy" if disk.format == "raw" else "qdisk")
+def _start_no_qemu(config: DomainConfig, domid: int, log: Log) -> NoReturn:
+    """What libxl says where QEMU shall serve a disk, in a dom0 that has none, like the box's."""
+    if config.type != "pv":
+        raise NotSimulated(f"a disk that QEMU serves, for a guest of type {config.type}")
+    program = "device model /usr/libexec/xen-qemu-system-i386 is not executable: No such file or directory"
+    for where, text in (
+        ("libxl_dm.c:2909:libxl__spawn_local_dm", program),
+        (
+            "libxl_dm.c:2911:libxl__spawn_local_dm",
+            "Please install the qemu-system-xen package for this domain to work",
+        ),
+        ("libxl_dm.c:3161:device_model_spawn_outcome", "(null): spawn failed (rc=-3)"),
+        ("libxl_dm.c:3381:device_model_postconfig_done", "Post DM startup configs failed, rc=-3"),
+        ("libxl_create.c:1896:domcreate_devmodel_started", "device model did not start: -3"),
+    ):
+        libxl_log(log, where, text, domid)
+    raise LibxlError(ERROR_FAIL)
+
+
+def lay_out_disk(world: World, disk: DiskSpec, number: int, domid: int, guest: GuestType) -> Device:
+    """Write a disk's folders into xenstore."""
+    kind = disk_backend(world, disk, guest)
     if kind != "phy":
         raise NotSimulated(f"a disk with the backend {kind}")
-    params = disk.target or ""
-    back = {"params": params, "script": f"/etc/xen/scripts/{disk.script or 'block'}"}
-    device_type = "cdrom" if disk.cdrom else "disk"
+    device_type = "cdrom" if disk.is_cdrom else "disk"
     discard = disk.readwrite if disk.discard is None else disk.discard
-    back |= {
+    back = {
+        "params": disk.target or "",
+        "script": f"/etc/xen/scripts/{disk.script or 'block'}",
         "frontend-id": str(domid),
         "online": "1",
-        "removable": str(int(disk.cdrom)),
+        "removable": str(int(disk.is_cdrom)),
         "bootable": "1",
         "state": INITIALISING,
         "dev": disk.vdev or "",
@@ -150,129 +129,160 @@ def _add_disk(world: World, config: DomainConfig, disk: Disk, domid: int, number
         "state": INITIALISING,
         "virtual-device": str(number),
         "device-type": device_type,
-        "trusted": str(int(disk.trusted is not False)),
+        "trusted": "1",
     }
-    if config.type == "pv":
+    if guest == "pv":
         front["protocol"] = "x86_64-abi"
-    _attach_loop(world, _write_device(world, domid, "vbd", number, back, front))
-
-
-def _attach_loop(world: World, backend: str) -> None:
-    """What blkback and the script ``block`` write once there is a loop device for the file."""
-    written = {
-        "feature-max-indirect-segments": "256",
-        "multi-queue-max-queues": str(world.spec.dom0_vcpus),
-        "max-ring-page-order": "4",
-    }
-    loop = world.next_loop()
-    device = f"/dev/loop{loop}"
-    written |= {"node": device, "physical-device": f"7:{loop:x}", "physical-device-path": device}
-    written["hotplug-status"] = "connected"
-    for key, value in written.items():
-        world.store.write(f"{backend}/{key}", value)
+    return _lay_out(world, Device("vbd", number, domid), back, front)
 
 
 def add_vifs(world: World, config: DomainConfig, domid: int) -> None:
-    """Write the network interfaces into xenstore."""
+    """Make a new domain's network interfaces."""
     for vif in config.vifs:
-        mtu = vif.mtu or DEFAULT_MTU
-        script = (vif.script or "vif-bridge").rpartition("/")[2]
-        optional = {
-            "vifname": vif.ifname,
-            "mac": vif.mac,
-            "ip": vif.ip,
-            "gatewaydev": vif.gatewaydev,
-            "rate": f"{vif.rate[0]},{vif.rate[1]}" if vif.rate else None,
-            "mtu": None if mtu == DEFAULT_MTU else str(mtu),
-            "bridge": vif.bridge or "xenbr0",
-        }
-        back = {"frontend-id": str(domid), "online": "1", "state": INITIALISING}
-        back["script"] = f"/etc/xen/scripts/{script}"
-        back |= {key: value for key, value in optional.items() if value is not None}
-        back |= {"handle": str(vif.devid), "type": "vif", "hotplug-status": ""}
-        front = {
-            "backend-id": "0",
-            "state": INITIALISING,
-            "handle": str(vif.devid),
-            "mac": vif.mac or "",
-            "trusted": str(int(vif.trusted is not False)),
-            "mtu": str(mtu),
-        }
-        backend = _write_device(world, domid, "vif", vif.devid, back, front)
-        world.store.make(f"/local/domain/{domid}/device/vif/{vif.devid}/mtu", ("n0", f"r{domid}"))
-        world.store.write(f"{backend}/hotplug-status", "connected")
-        for key, value in NETBACK_FEATURES.items():
-            world.store.write(f"{backend}/{key}", value)
-        world.store.write(f"{backend}/multi-queue-max-queues", str(world.spec.dom0_vcpus))
-        world.store.write(f"{backend}/feature-ctrl-ring", "1")
+        start(world, lay_out_vif(world, vif, domid))
 
 
-def _write_device(
+def lay_out_vif(world: World, vif: Vif, domid: int) -> Device:
+    """Write a network interface's folders into xenstore."""
+    mtu = vif.mtu or DEFAULT_MTU
+    script = (vif.script or "vif-bridge").rpartition("/")[2]
+    optional = {
+        "vifname": vif.ifname,
+        "mac": vif.mac,
+        "ip": vif.ip,
+        "gatewaydev": vif.gatewaydev,
+        "rate": f"{vif.rate[0]},{vif.rate[1]}" if vif.rate else None,
+        "mtu": None if mtu == DEFAULT_MTU else str(mtu),
+        "bridge": vif.bridge or "xenbr0",
+    }
+    back = {"frontend-id": str(domid), "online": "1", "state": INITIALISING}
+    back["script"] = f"/etc/xen/scripts/{script}"
+    back |= {key: value for key, value in optional.items() if value is not None}
+    back |= {"handle": str(vif.devid), "type": "vif", "hotplug-status": ""}
+    front = {
+        "backend-id": "0",
+        "state": INITIALISING,
+        "handle": str(vif.devid),
+        "mac": vif.mac or "",
+        "trusted": str(int(vif.trusted is not False)),
+        "mtu": str(mtu),
+    }
+    device = Device("vif", vif.devid, domid)
+    return _lay_out(world, device, back, front, {"mtu": ("n0", f"r{domid}")})
+
+
+def _lay_out(
     world: World,
-    domid: int,
-    kind: str,
-    number: int,
+    device: Device,
     back: dict[str, str],
     front: dict[str, str],
-) -> str:
-    """Write both halves of a device, and libxl's own copy; the backend's path."""
-    frontend = f"/local/domain/{domid}/device/{kind}/{number}"
-    backend = f"/local/domain/0/backend/{kind}/{domid}/{number}"
-    kept = f"/libxl/{domid}/device/{kind}/{number}"
-    for path, value in {"frontend": frontend, "backend": backend, **back}.items():
-        world.store.write(f"{kept}/{path}", value)
-    world.store.make(frontend, (f"n{domid}", "r0"))
-    for path, value in {"backend": backend, **front}.items():
-        world.store.write(f"{frontend}/{path}", value)
-    world.store.make(backend, ("n0", f"r{domid}"))
-    for path, value in {"frontend": frontend, **back}.items():
-        world.store.write(f"{backend}/{path}", value)
-    return backend
+    permissions: Mapping[str, tuple[str, ...]] = {},
+) -> Device:
+    """Write both halves of a device, and libxl's own copy (libxl__device_generic_add).
+
+    `permissions` are of those of the frontend's keys that are not the guest's.
+    """
+    store, domid, kept = world.store, device.frontend, kept_path(device)
+    frontend, backend = device.frontend_path, device.backend_path
+    with store.transaction():
+        for key, value in {"frontend": frontend, "backend": backend}.items():
+            store.write(f"{kept}/{key}", value)
+        store.make(frontend, (f"n{domid}", "r0"))
+        for key, value in {"backend": backend, **front}.items():
+            store.write(f"{frontend}/{key}", value)
+            if key in permissions:
+                store.set_permissions(f"{frontend}/{key}", permissions[key])
+        store.make(backend, ("n0", f"r{domid}"))
+        for key, value in {"frontend": frontend, **back}.items():
+            store.write(f"{backend}/{key}", value)
+        for key, value in back.items():
+            store.write(f"{kept}/{key}", value)
+    return device
 
 
-def connect(world: World, domid: int) -> None:
-    """What the drivers at both ends write while the guest boots: rings, event channels, features, state 4."""
-    store, home = world.store, f"/local/domain/{domid}/device"
-    event_channel = 8  # the first that a guest of one vCPU has left
-    for index, number in enumerate(store.names(f"{home}/vbd") or []):
-        front = f"{home}/vbd/{number}"
-        keys = {"ring-ref": str(8 + index), "event-channel": str(event_channel), "feature-persistent": "1"}
-        event_channel += 1
-        _connect(world, front, keys, _blkback_features(world, store.read(f"{front}/backend") or ""))
-    for index, number in enumerate(store.names(f"{home}/vif") or []):
-        ring = 520 + 514 * index
-        keys = {"xdp-headroom": "0", "multi-queue-num-queues": "1"}
-        keys |= {"tx-ring-ref": str(ring), "rx-ring-ref": str(ring + 1)}
-        keys |= {"event-channel-tx": str(event_channel), "event-channel-rx": str(event_channel + 1)}
-        event_channel += 2
-        _connect(world, f"{home}/vif/{number}", keys | NETFRONT_FEATURES, {})
+def kept_path(device: Device) -> str:
+    """Where libxl keeps its own copy of what it knows of a device."""
+    return f"/libxl/{device.frontend}/device/{device.kind}/{device.id}"
 
 
-def _connect(world: World, front: str, front_keys: dict[str, str], back_keys: dict[str, str]) -> None:
-    backend = world.store.read(f"{front}/backend")
-    for path, keys in ((front, front_keys), (backend, back_keys)):
-        for key, value in {**keys, "state": CONNECTED}.items():
-            world.store.write(f"{path}/{key}", value)
+def start(world: World, device: Device, pause: Callable[[], None] = lambda: None) -> None:
+    """Let dom0's kernel and the hotplug script do their part; `pause` is called before each of their steps."""
+    pause()
+    world.backends[device.backend_path] = new_backend(world, device.kind, device.backend_path)
+    for path, value in _script(world, device):
+        pause()
+        with world.store.speaking(SCRIPT):
+            world.store.write(path, value)
 
 
-def _blkback_features(world: World, backend: str) -> dict[str, str]:
-    writable = world.store.read(f"{backend}/mode") == "w"
+def _script(world: World, device: Device) -> Iterator[tuple[str, str]]:
+    """What the hotplug scripts ``block`` and ``vif-bridge`` write, in their order; a file gets a loop device."""
+    backend = device.backend_path
+    if device.kind == "vif":
+        yield f"{device.frontend_path}/mtu", world.store.read(f"{device.frontend_path}/mtu") or ""
+    else:
+        target = world.store.read(f"{backend}/params") or ""
+        if target in world.device_nodes:
+            lvm.open_device(world, target)
+            number, node = lvm.device_number(world, target)
+        else:
+            loop = world.next_loop()
+            number, node = f"7:{loop:x}", f"/dev/loop{loop}"
+            yield f"{backend}/node", node
+        yield f"{backend}/physical-device", number
+        yield f"{backend}/physical-device-path", node
+    yield f"{backend}/hotplug-status", "connected"
+
+
+def remove(world: World, device: Device) -> None:
+    """Take a device's folders, and those above that it leaves empty, out of xenstore (libxl__device_destroy)."""
+    _let_go(world, device.backend_path)
+    with world.store.transaction():
+        for path in (device.frontend_path, kept_path(device), device.backend_path):
+            _clean_up(world, path)
+
+
+def _let_go(world: World, backend: str) -> None:
+    if "/vbd/" in backend:
+        lvm.close_device(world, world.store.read(f"{backend}/params") or "")
+    world.backends.pop(backend).end()
+
+
+def _clean_up(world: World, path: str) -> None:
+    world.store.remove(path)
+    above = path.rpartition("/")[0]
+    while above and not (world.store.read(above) or world.store.names(above)):
+        world.store.remove(above)
+        above = above.rpartition("/")[0]
+
+
+def write_disk(world: World, domid: int, number: int, offset: int, data: bytes) -> None:
+    """Write what a guest writes to its disk where the disk really is: a volume, or a file in dom0.
+
+    Raises `DiskError` if the disk fails.
+    """
+    backend = world.store.read(f"/local/domain/{domid}/device/vbd/{number}/backend") or ""
     path = world.store.read(f"{backend}/params") or ""
-    keys = {"feature-flush-cache": str(int(writable))}
-    if world.store.read(f"{backend}/discard-enable") == "1":
-        keys |= {"discard-granularity": "4096", "discard-alignment": "0", "discard-secure": "0"}
-        keys["feature-discard"] = "1"
-    keys |= {"feature-barrier": str(int(writable)), "feature-persistent": "1"}
-    keys["sectors"] = str(len(world.files.read(path)) // 512 if world.files.is_file(path) else 0)
-    return keys | {"info": "0" if writable else "4", "sector-size": "512", "physical-sector-size": "512"}
+    device = lvm.block_device(world, path)
+    if isinstance(served := world.backends.get(backend), Blkback):
+        served.count("wr", sectors=len(data) // SECTOR_SIZE)
+        served.count("f")  # each write is flushed: the workload says conv=fsync
+    if device is not None:
+        device.write(offset, data)
+        return
+    old = world.files.read(path) if world.files.is_file(path) else b""
+    check_range(offset, len(data), len(old))
+    world.files.write(path, old[:offset] + data + old[offset + len(data) :])
 
 
 def remove_all(world: World, domid: int) -> None:
     """Take the backends of a domain's devices out of xenstore."""
+    world.net.disconnect(domid)
     backends = "/local/domain/0/backend"
     for kind in world.store.names(backends) or []:
-        world.store.remove(f"{backends}/{kind}/{domid}")
-        if not world.store.names(f"{backends}/{kind}"):
-            world.store.remove(f"{backends}/{kind}")
-    if not world.store.names(backends):
-        world.store.remove(backends)
+        folder = f"{backends}/{kind}/{domid}"
+        for number in world.store.names(folder) or []:
+            if f"{folder}/{number}" in world.backends:
+                _let_go(world, f"{folder}/{number}")
+        if world.store.names(folder) is not None:
+            _clean_up(world, folder)

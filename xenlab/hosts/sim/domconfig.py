@@ -9,48 +9,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from xenlab.hosts.sim.machine import GuestType
+from xenlab.networking.vifspec import VifSpec
+from xenlab.storage.diskspec import DiskSpec
 
 Json = dict[str, Any]
+DEFAULT_BRIDGE = "xenbr0"  # vif.default.bridge in /etc/xen/xl.conf
 INVALID_DOMID = 2**32 - 1  # stands for "the next free one"
-
-
-@dataclass(frozen=True)
-class Disk:
-    """One virtual disk: what is behind it, where the guest sees it, and how."""
-
-    target: str | None = None
-    vdev: str | None = None
-    format: str = "raw"
-    readwrite: bool = True
-    cdrom: bool = False
-    script: str | None = None
-    backend: str | None = None  # phy, tap, qdisk or standalone; None: libxl chooses
-    backend_domain: str | None = None
-    discard: bool | None = None
-    direct_io_safe: bool = False
-    trusted: bool | None = None
-    stored: bool = False  # it is what libxl keeps of a disk that it has made
-
-    def to_json(self) -> Json:
-        """The fields that are not libxl's defaults."""
-        return _kept(
-            backend_domname=self.backend_domain,
-            pdev_path=self.target,
-            vdev=self.vdev,
-            backend=self.backend,
-            format=self.format,
-            script=self.script,
-            removable=int(self.cdrom) or None,
-            readwrite=int(self.readwrite) or None,
-            is_cdrom=int(self.cdrom) or None,
-            direct_io_safe=self.direct_io_safe or None,
-            discard_enable=_defbool(self.discard),
-            colo_restore_enable="False" if self.stored else None,
-            trusted=_defbool(self.trusted),
-        )
 
 
 @dataclass(frozen=True)
@@ -71,11 +38,30 @@ class Vif:
     rate: tuple[int, int] | None = None  # bytes per interval, interval in microseconds
     trusted: bool | None = None
 
+    @classmethod
+    def of(cls, spec: VifSpec) -> Self:
+        """The interface that a configuration's string, or arguments, ask for."""
+        return cls(
+            devid=-1 if spec.devid is None else spec.devid,
+            mac=spec.mac or None,
+            bridge=spec.bridge or DEFAULT_BRIDGE,
+            ip=spec.ip or None,
+            script=spec.script or None,
+            ifname=spec.vifname or None,
+            model=spec.model or None,
+            gatewaydev=spec.gatewaydev or None,
+            backend_domain=spec.backend or None,
+            type={"": None, "ioemu": "vif_ioemu"}.get(spec.type, spec.type),
+            mtu=spec.mtu,
+            rate=(spec.rate.bytes_per_interval, spec.rate.interval_usec) if spec.rate else None,
+            trusted=spec.trusted,
+        )
+
     def to_json(self) -> Json:
         """The fields that are not libxl's defaults."""
         return _kept(
             backend_domname=self.backend_domain,
-            devid=self.devid,
+            devid=None if self.devid < 0 else self.devid,  # libxl will number it
             mtu=self.mtu or None,
             model=self.model,
             mac=self.mac,
@@ -108,6 +94,7 @@ class DomainConfig:
     hard_affinity: tuple[frozenset[int], ...] = ()
     soft_affinity: tuple[frozenset[int], ...] = ()
     numa_placement: bool | None = None
+    tsc_mode: str | None = None
     weight: int | None = None
     cap: int | None = None
     scheduler: str | None = None
@@ -122,7 +109,7 @@ class DomainConfig:
     max_grant_frames: int | None = None
     max_maptrack_frames: int | None = None
     max_grant_version: int | None = None
-    disks: tuple[Disk, ...] = ()
+    disks: tuple[DiskSpec, ...] = ()
     vifs: tuple[Vif, ...] = ()
     on_poweroff: str = "destroy"
     on_reboot: str = "restart"
@@ -147,6 +134,7 @@ class DomainConfig:
             vcpu_hard_affinity=[sorted(mask) for mask in self.hard_affinity] or None,
             vcpu_soft_affinity=[sorted(mask) for mask in self.soft_affinity] or None,
             numa_placement=_defbool(self.numa_placement),
+            tsc_mode=self.tsc_mode,
             max_memkb=self.max_memory_kb,
             target_memkb=self.memory_kb,
             video_memkb=0 if self.stored else None,
@@ -187,7 +175,7 @@ class DomainConfig:
             fields[name] = tuple(frozenset(mask) for mask in fields[name])
         if fields["online_vcpus"] is not None:
             fields["online_vcpus"] = tuple(fields["online_vcpus"])
-        fields["disks"] = tuple(Disk(**disk) for disk in fields["disks"])
+        fields["disks"] = tuple(DiskSpec(**disk) for disk in fields["disks"])
         fields["vifs"] = tuple(
             Vif(**{**vif, "rate": tuple(vif["rate"]) if vif["rate"] else None}) for vif in fields["vifs"]
         )

@@ -6,17 +6,25 @@ xenstore.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import simpy
 
-from xenlab.hosts.sim.cpu import CpuClaim, share_cpus
+from xenlab.hosts.sim.cpu import CpuClaim, Pool, Processors
+from xenlab.memory.frames import FRAME_KB, XEN, FrameNumbers
+from xenlab.memory.machine import Machine as Memory
+from xenlab.scheduling.machine import Credit2Parameters, CreditParameters
+from xenlab.scheduling.workload import Blocking, Idle, Workload
 
 GuestType = Literal["pv", "pvh"]
 POWEROFF, REBOOT, SUSPEND, CRASH = 0, 1, 2, 3  # SHUTDOWN_*, public/sched.h
-DOM0_DEMAND = 0.02  # share of a pCPU that an idle dom0 uses
+DEFAULT_WEIGHT = 256  # CSCHED_DEFAULT_WEIGHT, CSCHED2_DEFAULT_WEIGHT
+DOM0_WORKLOAD = Blocking(run_ms=2, sleep_ms=98)  # what an idle dom0 does: 2 % of a pCPU on each vCPU
+KERNEL_PAGES = 0x3E00  # of a PV guest: what its builder has put before the pages below
+AREA_PAGES = 0x4000  # what the builder maps at the kernel's address
+# In the pages behind the kernel: start info, xenstore's ring, the console's ring, and from here on page tables.
+XENSTORE_PAGE, CONSOLE_PAGE, TABLE_PAGES = 1, 2, 3
 DOMAIN_OVERHEAD_KB = 1024  # memory that Xen itself takes for a domain (LIBXL_PV_EXTRA_MEMORY)
 
 
@@ -26,7 +34,7 @@ class MachineSpec:
 
     pcpus: int = 2
     memory_mib: int = 1023
-    xen_mib: int = 139  # what Xen itself takes: free_memory of a box without guests is 500
+    xen_mib: int = 13  # what Xen itself takes: free_memory of a box without guests is 626
     dom0_mib: int = 384
     dom0_vcpus: int = 2
     scheduler: Literal["credit", "credit2"] = "credit"
@@ -52,8 +60,8 @@ class Vcpu:
 class Load(Protocol):
     """What runs in a domain, as far as the hypervisor can see it."""
 
-    def demand(self, vcpu: int) -> float:
-        """The share of a pCPU that this vCPU would use if it were alone, from 0 to 1."""
+    def vcpu_workload(self, vcpu: int) -> Workload:
+        """What this vCPU does with its processor time."""
 
 
 @dataclass
@@ -70,8 +78,9 @@ class Domain:
     memory_kb: int = 0
     max_memory_kb: int = 0
     peak_kb: int = 0  # the most memory it has had: how far its p2m table reaches
-    weight: int = 256
+    weight: int = DEFAULT_WEIGHT
     cap: int = 0
+    pool: int = 0  # its cpupool
     pauses: int = 0  # pause count: each `xl pause` adds one, each `xl unpause` takes one away
     shutdown_reason: int | None = None
     load: Load | None = None
@@ -93,13 +102,9 @@ class Domain:
         return sum(vcpu.online for vcpu in self.vcpus)
 
 
-@dataclass
-class SchedulerParameters:
-    """Pool-wide parameters; defaults of credit.c and sched/private.h."""
-
-    tslice_ms: int = 30
-    ratelimit_us: int = 1000
-    migration_delay_us: int = 0
+def new_parameters(scheduler: str) -> CreditParameters | Credit2Parameters:
+    """The parameters that a scheduler begins with."""
+    return CreditParameters() if scheduler == "credit" else Credit2Parameters()
 
 
 class OutOfMemoryError(Exception):
@@ -119,10 +124,12 @@ class Machine:
     def __init__(self, spec: MachineSpec, env: simpy.Environment) -> None:
         self.spec = spec
         self.env = env
-        self.scheduler = SchedulerParameters()
+        self._processors = Processors()
+        self.pools = {0: Pool(self.all_pcpus, new_parameters(spec.scheduler))}  # by cpupool id
         self.domains: dict[int, Domain] = {}
+        self.memory = Memory(spec.memory_mib * 256, spec.xen_mib * 256)
+        self._overhead: dict[int, FrameNumbers] = {}  # the frames that Xen has taken for each domain
         self.next_domid = 0
-        self._accounted = env.now
         dom0 = self.create_domain("00000000-0000-0000-0000-000000000000", "pv", spec.dom0_vcpus)
         self.populate(dom0, spec.dom0_mib * 1024)
 
@@ -137,12 +144,18 @@ class Machine:
         units = [Vcpu(everywhere, everywhere, online=number == 0 or domid == 0) for number in range(vcpus)]
         domain = Domain(domid, uuid, kind, units, self.env.event(), pauses=int(domid > 0))
         self.domains[domid] = domain
+        self.memory.add(domid, 0, translated=kind == "pvh")
+        wanted = min(DOMAIN_OVERHEAD_KB // FRAME_KB, self.memory.frames.free)
+        self._overhead[domid] = self.memory.frames.allocate(XEN, wanted)
         return domain
 
     def destroy_domain(self, domain: Domain) -> None:
         """Take the domain away; its memory is free at once."""
         self.account()
         del self.domains[domain.domid]
+        self.memory.remove(domain.domid)
+        for mfn in self._overhead.pop(domain.domid).tolist():
+            self.memory.frames.put(mfn)
         domain.destroyed = True
         self._announce(domain)
 
@@ -187,15 +200,23 @@ class Machine:
     @property
     def free_kb(self) -> int:
         """Memory that no domain has."""
-        taken = sum(domain.memory_kb + DOMAIN_OVERHEAD_KB for domain in self.domains.values())
-        return self.total_kb - self.spec.xen_mib * 1024 - taken
+        return self.memory.frames.free * FRAME_KB
 
-    def populate(self, domain: Domain, memory_kb: int) -> None:
-        """Give the domain so much memory, or raise `OutOfMemoryError` and leave it as it is."""
-        if memory_kb - domain.memory_kb > self.free_kb:
+    def populate(self, domain: Domain, memory_kb: int, most_kb: int = 0) -> None:
+        """Give a new domain so much memory, and room for more; or raise `OutOfMemoryError` and leave it as it is."""
+        if memory_kb > self.free_kb:
             raise OutOfMemoryError
-        domain.memory_kb = memory_kb
-        domain.peak_kb = max(domain.peak_kb, memory_kb)
+        self.memory.build(domain.domid, memory_kb // FRAME_KB, most_kb // FRAME_KB)
+        self.account_memory(domain)
+
+    def behind_the_kernel(self, domain: Domain, number: int) -> int:
+        """A page of a PV guest, by its number behind the kernel; a small guest has a small kernel."""
+        return min(KERNEL_PAGES, len(self.memory.domains[domain.domid].p2m) // 2) + number
+
+    def account_memory(self, domain: Domain) -> None:
+        """Take over what a balloon has changed."""
+        domain.memory_kb = self.memory.pages_of(domain.domid) * FRAME_KB
+        domain.peak_kb = max(domain.peak_kb, domain.memory_kb)
 
     # -- processors
 
@@ -204,35 +225,56 @@ class Machine:
         """The numbers of the pCPUs."""
         return frozenset(range(self.spec.pcpus))
 
+    @property
+    def free_pcpus(self) -> frozenset[int]:
+        """The pCPUs that are in no cpupool."""
+        return self.all_pcpus.difference(*(pool.cpus for pool in self.pools.values()))
+
+    def pool_of(self, domain: Domain) -> Pool:
+        """The cpupool that the domain is in."""
+        return self.pools[domain.pool]
+
+    def set_pool(self, number: int, pool: Pool | None) -> None:
+        """Make a cpupool, change it, or (None) end it."""
+        self.account()
+        if pool is None:
+            del self.pools[number]
+        else:
+            self.pools[number] = pool
+
+    def move(self, domain: Domain, number: int) -> None:
+        """Put the domain into another cpupool, where it begins anew (sched_move_domain)."""
+        self.account()
+        domain.pool, domain.weight, domain.cap = number, DEFAULT_WEIGHT, 0
+        for vcpu in domain.vcpus:
+            vcpu.hard_affinity = vcpu.soft_affinity = self.all_pcpus
+
     def account(self) -> None:
-        """Charge the CPU time since the last call; call it before anything changes that decides who runs."""
-        now = self.env.now
-        grants = share_cpus(list(self._claims()), self.spec.pcpus, self._accounted, now - self._accounted)
-        self._accounted = now
-        for domain in self.domains.values():
-            for number, vcpu in enumerate(domain.vcpus):
-                grant = grants.get((domain.domid, number))
-                vcpu.running = grant is not None and grant.running
-                if grant is not None:
-                    vcpu.seconds += grant.seconds
-                    vcpu.pcpu = grant.pcpu
+        """Bring CPU times and states up to now; call it before anything changes that decides who runs."""
+        claims = [self._claim(domain) for domain in self.domains.values()]
+        for domid, statuses in self._processors.run(self.pools, claims, self.env.now).items():
+            domain = self.domains[domid]
+            for vcpu, status in zip(domain.vcpus, statuses, strict=True):
+                vcpu.seconds = status.seconds
+                vcpu.pcpu = status.pcpu
+                vcpu.running = status.state == "running"
                 if domain.runnable:
-                    vcpu.blocked = self._demand(domain, number) < 0.5
+                    vcpu.blocked = status.state == "blocked"
 
-    def charge(self, domain: Domain, seconds: float) -> None:
-        """Add CPU time that a domain used at once, such as dom0 for a command."""
-        domain.vcpus[0].seconds += seconds
+    def _claim(self, domain: Domain) -> CpuClaim:
+        return CpuClaim(
+            domain.domid,
+            domain.weight,
+            domain.cap,
+            domain.runnable,
+            tuple(self._workload(domain, number) for number in range(len(domain.vcpus))),
+            tuple(vcpu.hard_affinity for vcpu in domain.vcpus),
+            domain.pool,
+        )
 
-    def _claims(self) -> Iterable[CpuClaim]:
-        for domain in self.domains.values():
-            for number, vcpu in enumerate(domain.vcpus):
-                if vcpu.online and domain.runnable:
-                    demand = self._demand(domain, number)
-                    yield CpuClaim(
-                        (domain.domid, number), demand, domain.weight, domain.cap, vcpu.hard_affinity
-                    )
-
-    def _demand(self, domain: Domain, vcpu: int) -> float:
+    def _workload(self, domain: Domain, vcpu: int) -> Workload:
+        if not domain.vcpus[vcpu].online:
+            return Idle()
         if domain.load is None:
-            return DOM0_DEMAND if domain.domid == 0 else 0.0
-        return domain.load.demand(vcpu)
+            return DOM0_WORKLOAD if domain.domid == 0 else Idle()
+        return domain.load.vcpu_workload(vcpu)

@@ -101,11 +101,12 @@ def mkdir(world: World, process: Process) -> int:
 
 
 def test(world: World, process: Process) -> int:
-    """Answer -e, -f, -d and -s PATH by the exit status."""
+    """Answer -b, -e, -f, -d and -s PATH by the exit status."""
     words = list(process.argv[1:])
     answers: dict[str, Callable[[str], bool]] = {
         "-e": lambda path: world.files.is_file(path) or world.files.is_folder(path),
-        "-f": world.files.is_file,
+        "-b": world.device_nodes.__contains__,
+        "-f": lambda path: world.files.is_file(path) and path not in world.device_nodes,
         "-d": world.files.is_folder,
         "-s": lambda path: world.files.is_file(path) and bool(world.files.read(path)),
     }

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xenlab.hosts.sim import devices
+from xenlab.hosts.sim import devices, events
 from xenlab.hosts.sim.domconfig import INVALID_DOMID, DomainConfig
 from xenlab.hosts.sim.guest import Guest, GuestState
 from xenlab.hosts.sim.libxl_log import ERROR_FAIL, ERROR_INVAL, LibxlError, Log, libxl_log, xc_panic
-from xenlab.hosts.sim.machine import Domain, OutOfMemoryError
+from xenlab.hosts.sim.machine import CONSOLE_PAGE, XENSTORE_PAGE, Domain, OutOfMemoryError
 from xenlab.hosts.sim.process import NotSimulated
+from xenlab.hosts.sim.tinyguest import TinyGuest
 from xenlab.hosts.sim.world import World
+from xenlab.paravirt.kernel import is_tiny
 
 DEFAULT_MEMORY_KB = 32 * 1024  # libxl__domain_build_info_setdefault
 MAXMEM_SLACK_KB = 1024  # LIBXL_MAXMEM_CONSTANT: what a domain may have above its target
@@ -23,6 +25,7 @@ MAXMEM_SLACK_KB = 1024  # LIBXL_MAXMEM_CONSTANT: what a domain may have above it
 def lay_out_dom0(world: World) -> None:
     """Put into a new world's xenstore what xen-init-dom0 and the daemons write."""
     store = world.store
+    events.add_dom0(world)
     store.make("/tool/xenstored")
     for feature in ("poweroff", "reboot", "suspend"):
         store.write(f"/local/domain/0/control/feature-{feature}", "1")
@@ -51,6 +54,7 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
         libxl_log(log, "libxl_create.c:1134:libxl__domain_config_setdefault", text)
         raise LibxlError(ERROR_INVAL)
     domain = world.machine.create_domain(config.uuid, config.type, config.max_vcpus)
+    events.add_domain(world, domain.domid)
     try:
         _make(world, config, domain, log)
         config = devices.set_defaults(world, config, domain.domid, log)
@@ -61,17 +65,21 @@ def create_domain(world: World, config: DomainConfig, log: Log, state: GuestStat
         raise LibxlError(ERROR_FAIL) from None
     _add_console(world, domain, config)
     devices.add_vifs(world, config, domain.domid)
-    disks = tuple(replace(disk, stored=True) for disk in config.disks)
+    disks = tuple(replace(disk, colo_restore=False) for disk in config.disks)
     kept = replace(asked, stored=True, domid=INVALID_DOMID, disks=disks, vifs=config.vifs)
     world.configs[domain.domid] = kept
-    Guest(world, domain, config.name, config.cmdline or "", state)
+    kernel = world.files.read(config.kernel) if config.kernel and state is None else b""
+    if is_tiny(kernel):
+        TinyGuest(world, domain, config.name, kernel)
+    else:
+        Guest(world, domain, config.name, config.cmdline or "", state)
     return domain
 
 
 def destroy_domain(world: World, domain: Domain) -> None:
     """Take the domain out of the hypervisor and of xenstore."""
     domid = domain.domid
-    if isinstance(domain.load, Guest):
+    if isinstance(domain.load, Guest | TinyGuest):
         domain.load.end()
     vm = world.store.read(f"/local/domain/{domid}/vm")
     devices.remove_all(world, domid)
@@ -80,6 +88,7 @@ def destroy_domain(world: World, domain: Domain) -> None:
     world.store.remove(f"/local/domain/{domid}")
     world.store.remove(f"/libxl/{domid}")
     world.configs.pop(domid, None)
+    events.remove_domain(world, domid)
     world.machine.destroy_domain(domain)
 
 
@@ -111,8 +120,9 @@ def rename_domain(world: World, domain: Domain, name: str, log: Log) -> None:
 
 def set_scheduling(world: World, domain: Domain, weight: int | None, cap: int | None, log: Log) -> None:
     """Set the domain's weight and cap; None leaves one as it is."""
-    where = f"sched_{world.spec.scheduler}_domain_set"
-    lines = (238, 248) if world.spec.scheduler == "credit" else (445, 455)
+    scheduler = world.machine.pool_of(domain).scheduler
+    where = f"sched_{scheduler}_domain_set"
+    lines = (238, 248) if scheduler == "credit" else (445, 455)
     if weight is not None and not 1 <= weight <= 65535:
         text = "Cpu weight out of range, valid values are within range from 1 to 65535"
         libxl_log(log, f"libxl_sched.c:{lines[0]}:{where}", text, domain.domid)
@@ -264,7 +274,7 @@ def _check_files(world: World, config: DomainConfig, log: Log) -> None:
 def _populate(world: World, config: DomainConfig, domain: Domain, log: Log) -> None:
     memory_kb = config.memory_kb or 0
     try:
-        world.machine.populate(domain, memory_kb)
+        world.machine.populate(domain, memory_kb, config.max_memory_kb or 0)
     except OutOfMemoryError:
         problem = "xc_dom_boot_mem_init: can't allocate low memory for domain: Out of memory"
         xc_panic(log, "xg_dom_boot.c:119", problem)
@@ -287,7 +297,7 @@ def _announce(world: World, config: DomainConfig, domain: Domain, restored: bool
         "memory/videoram": "0",
         "domid": str(domain.domid),
         "store/port": "1",
-        "store/ring-ref": str(_special_page(config, domain, 0)),
+        "store/ring-ref": str(_special_page(world, domain, XENSTORE_PAGE)),
     }
     for vcpu in range(config.max_vcpus):
         online = vcpu in (config.online_vcpus or ())
@@ -305,11 +315,11 @@ def _announce(world: World, config: DomainConfig, domain: Domain, restored: bool
         world.store.write(f"{vm}/{path}", value)
 
 
-def _special_page(config: DomainConfig, domain: Domain, number: int) -> int:
-    """The frame of a page that guest and dom0 share: fixed for PVH (below 0xff000), anywhere for PV."""
-    if config.type == "pvh":
-        return (0xFEFFC, 0xFEFFF)[number]
-    return 0x38C01 + 0x100 * domain.domid + number
+def _special_page(world: World, domain: Domain, number: int) -> int:
+    """The number of a page that guest and dom0 share: fixed for PVH (below 0xff000), a frame's for PV."""
+    if domain.type == "pvh":
+        return {XENSTORE_PAGE: 0xFEFFC, CONSOLE_PAGE: 0xFEFFF}[number]
+    return world.machine.memory.frame_of(domain.domid, world.machine.behind_the_kernel(domain, number)) or 0
 
 
 def _add_console(world: World, domain: Domain, config: DomainConfig) -> None:
@@ -329,7 +339,11 @@ def _add_console(world: World, domain: Domain, config: DomainConfig) -> None:
         "type": "xenconsoled",
         "output": "pty",
     }
-    frontend |= {"tty": f"/dev/pts/{domid}", "port": "2", "ring-ref": str(_special_page(config, domain, 1))}
+    frontend |= {
+        "tty": f"/dev/pts/{domid}",
+        "port": "2",
+        "ring-ref": str(_special_page(world, domain, CONSOLE_PAGE)),
+    }
     for path, value in frontend.items():
         store.write(f"{front}/{path}", value)
     store.make(f"{front}/backend-id", (f"n{domid}", "r0"))

@@ -6,36 +6,65 @@ import itertools
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import simpy
 
+from xenlab.devices.evtchn import EventChannels
 from xenlab.hosts.sim.domconfig import DomainConfig
 from xenlab.hosts.sim.files import Files
 from xenlab.hosts.sim.machine import Domain, Machine, MachineSpec
+from xenlab.hosts.sim.net.machines import Machines
+from xenlab.hosts.sim.nfs import NfsServer
+from xenlab.hosts.sim.storelog import StoreLog
 from xenlab.hosts.sim.xenstore import Xenstore
+from xenlab.migration.rounds import Round
+from xenlab.storage.blockdev import BlockDevice, MemoryDisk
+from xenlab.storage.lvm import Lvm
+
+if TYPE_CHECKING:
+    from xenlab.hosts.sim.backends import Backend
 
 DOM0_UPTIME_AT_START = 20.0  # seconds that dom0 has been up when the simulation starts
+SPARE_DISK, SPARE_DISK_BYTES = "/dev/vdc", 2 << 30  # the blank disk for exercises, as the box has one
 START_OF_TIME = datetime(2025, 1, 6, 9, 0, 0, tzinfo=UTC).timestamp()
 
 
 class World:
     """The simulated host. The same `seed` and the same commands give the same world."""
 
-    def __init__(self, spec: MachineSpec, seed: int) -> None:
-        self.env = simpy.Environment()
+    def __init__(self, spec: MachineSpec, seed: int, env: simpy.Environment | None = None) -> None:
+        self.env = env or simpy.Environment()
         self.spec = spec
         self.machine = Machine(spec, self.env)
-        self.store = Xenstore()
         self.files = Files()
+        self.store_log = StoreLog(lambda: self.now, self.files.append)
+        self.store = Xenstore(self.store_log)
+        self.events = EventChannels()
+        self.backends: dict[str, Backend] = {}  # of devices, by their paths in xenstore
         self.random = random.Random(seed)
         self._last_pid = 1200
+        self.peers: dict[str, World] = {}  # hosts that a cable leads to, by name
+        self.sent: list[Round] = []  # what migrations have sent from here
+        self.disks: dict[str, BlockDevice] = {
+            SPARE_DISK: MemoryDisk(SPARE_DISK_BYTES)
+        }  # by their device nodes
+        self.lvm = Lvm(self.disks)
+        self.locks: dict[
+            str, tuple[str, ...]
+        ] = {}  # by device: the images that qemu-nbd has open, the top one first
+        self.nfs = NfsServer()
+        self.net = Machines(self.env)
+        self.device_nodes: set[str] = set()  # what xenlab.hosts.sim.lvm keeps in /dev
+        self.xen_log = ""  # what Xen has written into its log since it booted
         self.configs: dict[int, DomainConfig] = {}  # by domain id, as libxl keeps them in /var/lib/xen
 
     # -- time
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds go by."""
-        self.env.run(until=self.env.now + seconds)
+        if seconds > 0:  # SimPy takes "until now" for a mistake
+            self.env.run(until=self.env.now + seconds)
 
     def pass_time_until(self, condition: Callable[[], bool], limit: float) -> bool:
         """Let time go by until `condition` holds, at most `limit` seconds; whether it came to hold."""

@@ -7,8 +7,11 @@ tools/xenstore/xenstored_core.c (a new node takes its parent's permissions).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from xenlab.hosts.sim.storelog import TOOL, Connection, StoreLog
 
 Watch = Callable[[str], None]  # takes the path that changed
 
@@ -25,15 +28,20 @@ class Node:
 class Xenstore:
     """The tree, as dom0 sees it: dom0 may read and write everything.
 
+    `log`, if there is one, is told of every change and who made it: the tools, unless somebody is `speaking`.
+
     >>> store = Xenstore()
     >>> store.write("/local/domain/1/name", "web")
     >>> store.read("/local/domain/1/name"), store.names("/local/domain")
     ('web', ['1'])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: StoreLog | None = None) -> None:
         self.root = Node()
+        self.log = log
+        self._client = TOOL
         self._watches: list[tuple[str, Watch]] = []
+        self._held: list[str] | None = None  # paths that a transaction has changed so far
 
     def read(self, path: str) -> str | None:
         """The value of the node `path`; None if there is none."""
@@ -47,13 +55,16 @@ class Xenstore:
 
     def write(self, path: str, value: str) -> None:
         """Set the value of the node `path`, making it and the nodes above it where needed."""
+        self._note("WRITE", path, f" {value}")
         self._make(path).value = value
         self._fire(path)
 
     def make(self, path: str, permissions: tuple[str, ...] | None = None) -> None:
         """Make the node `path` with an empty value, if it is not there, and give it `permissions`."""
+        self._note("MKDIR", path, " ")
         node = self._make(path)
         if permissions is not None:
+            self._note("SET_PERMS", path, f" {' '.join(permissions)} ")
             node.permissions = permissions
         self._fire(path)
 
@@ -62,6 +73,7 @@ class Xenstore:
 
         A missing node under an existing parent counts as removed, as for xenstored's XS_RM.
         """
+        self._note("RM", path, " ")
         *above, name = _names(path) or [""]
         parent = self._find("/" + "/".join(above))
         if parent is None or not name:
@@ -80,6 +92,7 @@ class Xenstore:
         node = self._find(path)
         if node is None:
             return False
+        self._note("SET_PERMS", path, f" {' '.join(permissions)} ")
         node.permissions = permissions
         self._fire(path)
         return True
@@ -89,6 +102,36 @@ class Xenstore:
         entry = (path.rstrip("/"), watch)
         self._watches.append(entry)
         return lambda: self._watches.remove(entry)
+
+    @contextmanager
+    def speaking(self, client: Connection) -> Iterator[None]:
+        """Let what is changed within be this client's doing."""
+        before, self._client = self._client, client
+        if self.log and client.passing:
+            self.log.opened(client)
+        try:
+            yield
+        finally:
+            if self.log and client.passing:
+                self.log.closed(client)
+            self._client = before
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let nobody see what is changed within before its end. No time passes within, so it never fails."""
+        if self.log:
+            self.log.request(self._client, "TRANSACTION_START", " ", "1")
+        self._held = []
+        yield
+        if self.log:
+            self.log.request(self._client, "TRANSACTION_END", "T ")
+        changed, self._held = self._held, None
+        for path in changed:
+            self._fire(path)
+
+    def _note(self, kind: str, path: str, rest: str) -> None:
+        if self.log:
+            self.log.request(self._client, kind, self._client.spelled(path) + rest)
 
     def _find(self, path: str) -> Node | None:
         node: Node | None = self.root
@@ -105,6 +148,9 @@ class Xenstore:
         return node
 
     def _fire(self, path: str) -> None:
+        if self._held is not None:
+            self._held.append(path)
+            return
         for watched, watch in list(self._watches):
             if (
                 path == watched

@@ -1,4 +1,6 @@
-"""xenstore-ls, -list, -read, -write, -exists, -rm, -chmod (tools/xenstore/xenstore_client.c)."""
+"""xenstore-ls, -list, -read, -write, -exists, -rm, -chmod, -watch (tools/xenstore/xenstore_client.c), and
+xenstore-control, as far as its log goes (xenstore_control.c; xenstored_control.c).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from dataclasses import dataclass
 
 from xenlab.hosts.sim.getopt import BadOption, parse_options
 from xenlab.hosts.sim.process import ExitProgram, NotSimulated, Process
+from xenlab.hosts.sim.storelog import TOOL
 from xenlab.hosts.sim.world import World
 from xenlab.hosts.sim.xenstore import Xenstore
 
+WATCH_LIMIT = 600.0  # seconds
 MAX_WIDTH, DESIRED_WIDTH = 80, 60  # of a line of xenstore-ls where there is no terminal
 TAG_LENGTH = len(' = "..."')
 _LONG = {
@@ -30,11 +34,13 @@ _USAGE = {
     "list": "[-h] [-p] [-s] key [...]",
     "ls": "[-h] [-f] [-p] [-s] [path]",
     "chmod": "[-h] [-u] [-r] [-s] key <mode [modes...]>",
+    "watch": "[-h] [-n NR] key",
 }
 _ALLOWED = {
     "f": ("ls",),
     "p": ("read", "list", "ls"),
     "t": ("rm",),
+    "n": ("watch",),
     "u": ("chmod",),
     "r": ("chmod",),
     "R": ("read", "write"),
@@ -45,10 +51,15 @@ _ALLOWED = {
 class _Run:
     """One run of one of the tools."""
 
-    store: Xenstore
+    world: World
     process: Process
     program: str
     flags: frozenset[str]
+    number: int  # of events to watch for; -1: for ever
+
+    @property
+    def store(self) -> Xenstore:
+        return self.world.store
 
     def warn(self, text: str) -> int:
         self.process.err(f"{self.program}: {text}\n")
@@ -59,18 +70,62 @@ def xenstore_tool(world: World, process: Process) -> int:
     """Run ``xenstore-MODE ...``; its exit status."""
     program = process.argv[0].rpartition("/")[2]
     mode = program.removeprefix("xenstore-")
-    if mode not in _MODES:
-        raise NotSimulated(program)
+    with world.store.speaking(TOOL):
+        if mode == "control":
+            return _control(world, process)
+        if mode not in _MODES:
+            raise NotSimulated(program)
+        return _client(world, process, program, mode)
+
+
+def _control(world: World, process: Process) -> int:
+    words = process.argv[1:]
+    if not words:
+        process.err(f"Usage:\n{process.argv[0]} <command> [<arg>...]\n")
+        return 2
+    if words[0] == "help":
+        process.out(f"{_CONTROL_HELP}\n")
+    elif words[0] == "logfile" and len(words) == 2:
+        world.store_log.begin(words[1])
+        process.out("OK\n")
+    elif words[0] == "log" and words[1:] in (("on",), ("off",)):
+        world.store_log.switch(words[1] == "on")
+        process.out("OK\n")
+    elif words == ("check",):
+        process.out("OK\n")
+    elif words[0] in ("live-update", "memreport", "print", "quota", "quota-soft"):
+        raise NotSimulated(f"xenstore-control {words[0]}")
+    else:
+        process.err(f"Command not supported. Valid commands are:\n{_CONTROL_HELP}\n")
+        return 3
+    return 0
+
+
+_CONTROL_HELP = """\
+check\t
+log\ton|off
+live-update\t[-c <cmdline>] [-F] [-t <timeout>] <file>
+    Default timeout is 60 seconds.
+logfile\t<file>
+memreport\t[<file>]
+print\t<string>
+quota\t[set <name> <val>|<domid>]
+quota-soft\t[set <name> <val>]
+help\t
+"""
+
+
+def _client(world: World, process: Process, program: str, mode: str) -> int:
     try:
         options, operands = parse_options(process.argv[1:], "hfspturn:R", _LONG)
     except BadOption as bad:
         process.err(f"{process.argv[0]}: {bad.text}\n")
         options, operands = [], [argument for argument in process.argv[1:] if not argument.startswith("-")]
     flags = frozenset(letter for letter, _ in options)
-    run = _Run(world.store, process, program, flags)
+    run = _Run(world, process, program, flags, int(dict(options).get("n", -1)))
     wrong_option = "h" in flags or any(mode not in _ALLOWED.get(letter, (mode,)) for letter in flags)
     wrong_count = (not operands and mode != "ls") or (mode == "write" and len(operands) % 2 == 1)
-    if wrong_option or wrong_count or "n" in flags:
+    if wrong_option or wrong_count:
         run.warn(f"Usage: {process.argv[0]} {_USAGE[mode]}")
         raise ExitProgram(1)
     return _MODES[mode](run, operands)
@@ -157,6 +212,19 @@ def _print_tree(run: _Run, path: str, depth: int) -> None:
         _print_tree(run, child, depth + 1)
 
 
+def _watch(run: _Run, paths: list[str]) -> int:
+    """Print a line for each change, and one at once; a watch that would never end is not simulated."""
+    events = list(paths)
+    stops = [run.store.watch(path, events.append) for path in paths]
+    ended = run.number >= 0 and run.world.pass_time_until(lambda: len(events) >= run.number, WATCH_LIMIT)
+    for stop in stops:
+        stop()
+    if not ended:
+        raise NotSimulated(f"{run.program} for longer than {WATCH_LIMIT:.0f} seconds")
+    run.process.out("".join(f"{path}\n" for path in events[: run.number]))
+    return 0
+
+
 def _chmod(run: _Run, words: list[str]) -> int:
     path, *modes = words
     for mode in modes:
@@ -190,6 +258,7 @@ _MODES: dict[str, Callable[[_Run, list[str]], int]] = {
     "list": _list,
     "ls": _ls,
     "chmod": _chmod,
+    "watch": _watch,
 }
 
 

@@ -75,6 +75,10 @@ class HostFile:
         """Bytes in the file, holes included."""
         return self._file.seek(0, os.SEEK_END)
 
+    def truncate(self, length: int) -> None:
+        """Cut the file off after `length` bytes."""
+        self._file.truncate(length)
+
     def flush(self) -> None:
         """Hand what was written to the operating system."""
         if self.writable:

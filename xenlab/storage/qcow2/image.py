@@ -154,7 +154,7 @@ class Image:
             done += step
 
     def make_empty(self) -> None:
-        """Forget all data, so that the whole disk is read from the backing disk again; the room becomes free.
+        """Forget all data, so that the whole disk is read from the backing disk again, and cut the file short.
 
         Raises `Qcow2Error` if the image has internal snapshots, which may need that data.
         """
@@ -170,6 +170,12 @@ class Image:
                 self._release(cluster)
             self._refcounts.release(table_offset(entry))
             del self._l2[table_offset(entry)]
+        self._host.truncate(self.end)
+
+    @property
+    def end(self) -> int:
+        """Offset in the file after the last cluster in use; ``qemu-img check`` calls it the image end offset."""
+        return self._refcounts.end()
 
     @property
     def file_length(self) -> int:

@@ -70,6 +70,14 @@ class Refcounts:
         """Return how many host clusters are in use: the room the image really takes."""
         return sum(1 for index in range(len(self._table)) for count in self._block(index) or () if count)
 
+    def end(self) -> int:
+        """Return the offset after the last cluster in use."""
+        for index in reversed(range(len(self._table))):
+            for place, count in reversed(list(enumerate(self._block(index) or ()))):
+                if count:
+                    return (index * self._per_block + place + 1) * self._host.header.cluster_size
+        return 0
+
     def check_used(self, offset: int) -> None:
         """Raise `Qcow2Error` if the cluster at `offset`, about to be written, counts as free."""
         if self.get(offset // self._host.header.cluster_size) == 0:

@@ -6,17 +6,40 @@ from collections.abc import Callable
 
 from xenlab.hosts.sim.getopt import BadOption, parse_options
 from xenlab.hosts.sim.process import NotSimulated, Process
+from xenlab.hosts.sim.storelog import TOOL
 from xenlab.hosts.sim.world import World
-from xenlab.hosts.sim.xl import create, devlist, info, lifecycle, memory, saverestore, sched, vcpu
+from xenlab.hosts.sim.xl import (
+    cpupool,
+    create,
+    debugkeys,
+    devlist,
+    info,
+    lifecycle,
+    memory,
+    migrate,
+    plug,
+    saverestore,
+    sched,
+    vcpu,
+)
 from xenlab.hosts.sim.xl.invocation import Invocation
 from xenlab.hosts.sim.xl.usage import find_subcommand, help_on
 
 COMMANDS: dict[str, Callable[[Invocation], int]] = {
+    "block-attach": plug.block_attach,
+    "block-detach": plug.block_detach,
     "block-list": devlist.block_list,
     "claims": info.claims,
     "console": lifecycle.console,
-    "cpupool-list": info.cpupool_list,
+    "cpupool-cpu-add": cpupool.cpu_add,
+    "cpupool-cpu-remove": cpupool.cpu_remove,
+    "cpupool-create": cpupool.create,
+    "cpupool-destroy": cpupool.destroy,
+    "cpupool-list": cpupool.list_,
+    "cpupool-migrate": cpupool.migrate,
+    "cpupool-rename": cpupool.rename,
     "create": create.create,
+    "debug-keys": debugkeys.debug_keys,
     "destroy": lifecycle.destroy,
     "dmesg": info.dmesg,
     "domid": info.domid,
@@ -25,6 +48,9 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "list": info.list_,
     "mem-max": memory.mem_max,
     "mem-set": memory.mem_set,
+    "migrate": migrate.migrate,
+    "network-attach": plug.network_attach,
+    "network-detach": plug.network_detach,
     "network-list": devlist.network_list,
     "pause": lifecycle.pause,
     "reboot": lifecycle.reboot,
@@ -71,4 +97,5 @@ def xl(world: World, process: Process) -> int:
         raise NotSimulated(f"xl {command.name}")
     if letters & {"v", "T"} and command.modifies:
         raise NotSimulated(f"xl -v {command.name}, which logs every step,")
-    return COMMANDS[command.name](Invocation(world, process, arguments, dry_run))
+    with world.store.speaking(TOOL):
+        return COMMANDS[command.name](Invocation(world, process, arguments, dry_run))

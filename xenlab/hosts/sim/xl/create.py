@@ -13,7 +13,7 @@ from typing import Any
 from xenlab.hosts.sim.domconfig import DomainConfig, libxl_json
 from xenlab.hosts.sim.guest import GuestState
 from xenlab.hosts.sim.libxl_log import LibxlError
-from xenlab.hosts.sim.machine import REBOOT, SUSPEND, Domain
+from xenlab.hosts.sim.machine import CRASH, REBOOT, SUSPEND, Domain
 from xenlab.hosts.sim.process import NotSimulated
 from xenlab.hosts.sim.toolstack import create_domain, destroy_domain, log_no_such_domain
 from xenlab.hosts.sim.world import World
@@ -165,7 +165,8 @@ def _after_shutdown(
     if reason == SUSPEND:
         monitor.log("Domain has suspended.")
         return config, False
-    action = config.on_reboot if reason == REBOOT else config.on_poweroff
+    actions = {REBOOT: config.on_reboot, CRASH: config.on_crash}
+    action = actions.get(reason or 0, config.on_poweroff)
     shown = {"restart_rename": "rename-restart"}.get(action, action.replace("_", "-"))
     monitor.log(f"Action for shutdown reason code {reason} is {shown}")
     if action == "preserve":
@@ -173,7 +174,7 @@ def _after_shutdown(
     if action not in ("destroy", "restart"):
         raise NotSimulated(f"the action {shown} after a shutdown")
     if action == "restart":
-        config = retrieve_config(world, domain)
+        config = retrieve_config(world, domain, lambda text: monitor.log(text.rstrip("\n")))
     monitor.log(f"Domain {domid} needs to be cleaned up: destroying the domain")
     destroy_domain(world, domain)
     return config, action == "restart"

@@ -8,16 +8,15 @@ does; keys that it knows and the simulator does not interpret raise `NotSimulate
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
-from xenlab.hosts.sim.domconfig import Disk, DomainConfig, Vif
+from xenlab.hosts.sim.domconfig import DomainConfig, Vif
 from xenlab.hosts.sim.process import NotSimulated
-from xenlab.hosts.sim.xl.diskspec import BadDiskError, parse_disk
 from xenlab.hosts.sim.xl.invocation import Invocation
 from xenlab.hosts.sim.xl.vcpu import BadRangeError, parse_cpus
-from xenlab.hosts.sim.xl.vifspec import BadVifError, parse_vif
 from xenlab.hosts.sim.xlcfg import Config, ConfigSyntaxError, parse_config
+from xenlab.networking.vifspec import FatalVifError, read_config
+from xenlab.storage.diskspec import DiskSpec, DiskSpecError, parse_disk
 
 _NOT_SIMULATED = frozenset(
     {
@@ -46,7 +45,6 @@ _NOT_SIMULATED = frozenset(
         "sdl",
         "seclabel",
         "timer_mode",
-        "tsc_mode",
         "usbctrl",
         "usbdev",
         "vdispl",
@@ -76,7 +74,13 @@ _ACTION_DEFAULTS = {
     "on_crash": "destroy",
     "on_soft_reset": "soft-reset",
 }
-DEFAULT_BRIDGE = "xenbr0"  # vif.default.bridge in /etc/xen/xl.conf
+_TSC_MODES = (
+    "default",
+    "always_emulate",
+    "native",
+    "native_paravirt",
+)  # libxl_types.idl: their numbers are 0 to 3
+_USE_NAMES = "Please use the named parameter variant."
 INT_MAX = 2**31 - 1
 
 
@@ -120,6 +124,7 @@ class _Reader:
         fields["shadow_kb"] = None if shadow is None else shadow * 1024
         fields["nomigrate"] = self._bool("nomigrate")
         fields["localtime"] = self._bool("localtime")
+        fields["tsc_mode"] = self._tsc_mode()
         fields["kernel"] = self.config.string("kernel")
         fields["ramdisk"] = self.config.string("ramdisk")
         fields["cmdline"] = self._cmdline()
@@ -209,6 +214,22 @@ class _Reader:
             self.xl.fail(f'Unknown {key} action "{text}" specified')
         return action
 
+    def _tsc_mode(self) -> str | None:
+        number = self.config.integer("tsc_mode", False)
+        if number is not None:
+            mode = _TSC_MODES[number] if 0 <= number < len(_TSC_MODES) else None
+            hint = f'e.g. tsc_mode="{mode}"' if mode else ""
+            self._report(f'WARNING: specifying "tsc_mode" as an integer is deprecated. {_USE_NAMES} {hint}')
+            if mode is None:
+                self.xl.fail(f'ERROR: invalid value {number} for "tsc_mode"')
+        else:
+            mode = self.config.string("tsc_mode", False)
+            if mode is not None:
+                self._report(f'got a tsc mode string: "{mode}"')
+            if mode not in (None, *_TSC_MODES):
+                self.xl.fail(f'ERROR: invalid value "{mode}" for "tsc_mode"')
+        return None if mode == "default" else mode
+
     def _bool(self, key: str) -> bool | None:
         value = self.config.integer(key)
         return None if value is None else bool(value)
@@ -226,15 +247,24 @@ class _Reader:
     def _report(self, line: str) -> None:
         self.xl.err(line + "\n")
 
-    def _disks(self) -> tuple[Disk, ...]:
+    def _disks(self) -> tuple[DiskSpec, ...]:
         try:
-            return tuple(parse_disk(spec, self.source, self._report) for spec in self.config.strings("disk"))
-        except BadDiskError:
-            self.xl.process.fail_silently()
+            return tuple(parse_disk(spec, source=self.source) for spec in self.config.strings("disk"))
+        except DiskSpecError as error:
+            self.xl.fail(str(error))
 
     def _vifs(self) -> tuple[Vif, ...]:
+        return tuple(self._vif(entry) for entry in self.config.strings("vif"))
+
+    def _vif(self, entry: str) -> Vif:
+        if any(token.strip().startswith(("colo_", "forwarddev")) for token in entry.split(",")):
+            raise NotSimulated("the vif keys of COLO")
         try:
-            vifs = [parse_vif(spec, self.source, self._report) for spec in self.config.strings("vif")]
-        except BadVifError:
+            spec, said = read_config(entry, self.source)
+        except FatalVifError as error:
+            for line in (*error.said, str(error)):
+                self._report(line)
             self.xl.process.fail_silently()
-        return tuple(replace(vif, bridge=vif.bridge or DEFAULT_BRIDGE) for vif in vifs)
+        for line in said:
+            self._report(line)
+        return Vif.of(spec)

@@ -28,8 +28,9 @@ def host_facts(world: World) -> Iterator[tuple[str, object]]:
     yield "virt_caps", " pv hvm hap gnttab-v1 gnttab-v2"
     yield "total_memory", machine.total_kb // 1024
     yield "free_memory", machine.free_kb // 1024
-    for label in ("sharing_freed_memory", "sharing_used_memory", "outstanding_claims", "free_cpus"):
+    for label in ("sharing_freed_memory", "sharing_used_memory", "outstanding_claims"):
         yield label, 0
+    yield "free_cpus", len(machine.free_pcpus)
     yield "xen_major", 4
     yield "xen_minor", 17
     yield "xen_extra", ".7"

@@ -1,4 +1,4 @@
-"""xl list, info, domid, domname, uptime, vm-list, claims, sharing, cpupool-list, dmesg (xl_info.c)."""
+"""xl list, info, domid, domname, uptime, vm-list, claims, sharing, dmesg (xl_info.c)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from xenlab.hosts.sim.domconfig import Json, libxl_json
 from xenlab.hosts.sim.machine import Domain
 from xenlab.hosts.sim.process import NotSimulated
+from xenlab.hosts.sim.xl.cpupool import pool_name
 from xenlab.hosts.sim.xl.facts import boot_log, host_facts
 from xenlab.hosts.sim.xl.invocation import Invocation
 from xenlab.hosts.sim.xl.retrieve import retrieve_config
@@ -45,7 +46,7 @@ def _listed(xl: Invocation, command: str, operands: list[str]) -> list[Domain] |
 
 
 def _long_entry(xl: Invocation, domain: Domain) -> Json:
-    return {"domid": domain.domid, "config": retrieve_config(xl.world, domain).to_json()}
+    return {"domid": domain.domid, "config": retrieve_config(xl.world, domain, xl.err).to_json()}
 
 
 def _print_table(xl: Invocation, domains: Iterable[Domain], options: set[str], claims: bool = False) -> None:
@@ -67,7 +68,7 @@ def _print_table(xl: Invocation, domains: Iterable[Domain], options: set[str], c
             row += f" {domain.uuid} {reason:>8}"
         row += f" {0:5d}" if claims else ""
         row += f" {'-':>16}" if verbose or "Z" in options else ""
-        row += f"{'Pool-0':>16}" if "c" in options else ""
+        row += f"{pool_name(xl.world, domain.pool):>16}" if "c" in options else ""
         row += " all" if "n" in options else ""
         xl.out(row + "\n")
 
@@ -217,27 +218,10 @@ def vm_list(xl: Invocation) -> int:
     return 0
 
 
-def cpupool_list(xl: Invocation) -> int:
-    """``xl cpupool-list``: the one pool that the simulated machine has."""
-    options, operands = xl.options("cpupool-list", "c", {"cpus": "c"})
-    if operands and operands[0] != "Pool-0":
-        xl.err(f"Pool '{operands[0]}' does not exist\n")
-        return 1
-    pcpus = range(xl.world.spec.pcpus)
-    if options:
-        xl.out(f"{'Name':<19}CPU list\n")
-        xl.out(f"{'Pool-0':<19}{','.join(map(str, pcpus))}\n")
-    else:
-        xl.out(f"{'Name':<19}CPUs   Sched     Active   Domain count\n")
-        count = len(xl.machine.domains)
-        xl.out(f"{'Pool-0':<19}{len(pcpus):3d} {xl.world.spec.scheduler:>9}       y       {count:4d}\n")
-    return 0
-
-
 def dmesg(xl: Invocation) -> int:
     """``xl dmesg``: the hypervisor's own log."""
     options, _ = xl.options("dmesg", "c", {"clear": "c"})
     if options:
         raise NotSimulated("xl dmesg -c")
-    xl.out(boot_log(xl.world))
+    xl.out(boot_log(xl.world) + xl.world.xen_log)
     return 0

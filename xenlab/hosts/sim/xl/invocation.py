@@ -30,9 +30,13 @@ class Invocation:
     def options(
         self, name: str, short: str = "", long: Mapping[str, str] | None = None, required: int = 0
     ) -> tuple[Options, list[str]]:
-        """Parse the arguments as def_getopt does; ends xl for help, a bad option, or too few operands."""
+        """Parse the arguments as def_getopt does; ends xl for help, a bad option, or too few operands.
+
+        The first operand ends the options: xl's first getopt has a "+" for its global options, and glibc's keeps to it.
+        """
+        names = {"help": "h", **(long or {})}
         try:
-            options, operands = parse_options(self.arguments, "h" + short, {"help": "h", **(long or {})})
+            options, operands = parse_options(self.arguments, "h" + short, names, in_order=True)
         except BadOption as bad:
             self.fail(f"option `{bad.letter}' not supported.", 2)
         if any(letter == "h" for letter, _ in options):

@@ -7,9 +7,7 @@ import re
 from xenlab.hosts.sim.machine import Domain
 from xenlab.hosts.sim.toolstack import fill_dom0_memory
 from xenlab.hosts.sim.xl.invocation import Invocation
-
-EXTRA_KB = 1024  # LIBXL_MAXMEM_CONSTANT: Xen's limit is so far above the target
-DOM0_LEAST_KB = 128 * 1024  # LIBXL_MIN_DOM0_MEM
+from xenlab.memory.limits import LimitError, Limits
 
 
 def parse_size_kb(text: str) -> int | None:
@@ -70,30 +68,30 @@ def _invalid(xl: Invocation, text: str) -> int:
     return 1
 
 
+def _limits(xl: Invocation, domain: Domain) -> Limits:
+    store, memory = xl.world.store, f"/local/domain/{domain.domid}/memory"
+    static_max, target = (int(store.read(f"{memory}/{key}") or 0) for key in ("static-max", "target"))
+    return Limits(domain.domid, static_max, target, domain.max_memory_kb)
+
+
 def _set_target(xl: Invocation, domain: Domain, size: int) -> bool:
-    store, domid = xl.world.store, domain.domid
-    memory = f"/local/domain/{domid}/memory"
-    size &= 0xFFFFFFFFFFFFFFFF
-    if size > int(store.read(f"{memory}/static-max") or 0):
-        text = "memory_dynamic_max must be less than or equal to memory_static_max\n"
-        xl.log("libxl_mem.c:278:libxl_set_memory_target", text, domid)
+    try:
+        limits = _limits(xl, domain).set_target(size)
+    except LimitError as refused:
+        xl.log(refused.place, refused.text + "\n" * ("dynamic" in refused.text), domain.domid)
         return False
-    if domid == 0 and size < DOM0_LEAST_KB:
-        text = f"New target {size} for dom0 is below the minimum threshold"
-        xl.log("libxl_mem.c:287:libxl_set_memory_target", text, domid)
-        return False
-    domain.max_memory_kb = size + EXTRA_KB
-    store.write(f"{memory}/target", str(size))
-    store.write(f"/vm/{domain.uuid}/memory", str(size // 1024))
+    domain.max_memory_kb = limits.max_kb
+    xl.world.store.write(f"/local/domain/{domain.domid}/memory/target", str(limits.target_kb))
+    xl.world.store.write(f"/vm/{domain.uuid}/memory", str(limits.target_kb // 1024))
     return True
 
 
 def _set_maximum(xl: Invocation, domain: Domain, size: int) -> bool:
-    memory = f"/local/domain/{domain.domid}/memory"
-    if size < int(xl.world.store.read(f"{memory}/target") or 0):
-        text = "memory_static_max must be greater than or or equal to memory_dynamic_max"
-        xl.log("libxl_mem.c:59:libxl_domain_setmaxmem", text, domain.domid, "Success")
+    try:
+        limits = _limits(xl, domain).set_static_max(size)
+    except LimitError as refused:
+        xl.log(refused.place, refused.text, domain.domid, "Success")
         return False
-    domain.max_memory_kb = size + EXTRA_KB
-    xl.world.store.write(f"{memory}/static-max", str(size))
+    domain.max_memory_kb = limits.max_kb
+    xl.world.store.write(f"/local/domain/{domain.domid}/memory/static-max", str(limits.static_max_kb))
     return True

@@ -34,6 +34,7 @@ FRAMES_PER_REPORT = 1024
 PVH_FRAMES = 0xFF000  # its p2m reaches up to the special pages
 KB_PER_SECOND = 128 * 1024  # how fast memory is written or read
 SUSPEND_LIMIT = 60.0
+P2M_LIST = 0xC90000000000  # where Linux maps its list of frames (the 48 bits that a page walk looks at)
 
 
 def save(xl: Invocation) -> int:
@@ -49,13 +50,13 @@ def save(xl: Invocation) -> int:
         xl.err("unable to retrieve domain configuration\n")
         return 1
     kept_domid = domid if "D" in letters else None
-    config = replace(retrieve_config(xl.world, domain), domid=kept_domid)
+    config = replace(retrieve_config(xl.world, domain, xl.err), domid=kept_domid)
     if len(operands) == 3:
         text = read_config(xl, operands[2])
         if text is None:
             return 1
         config = parse_domain_config(xl, text, operands[2])
-    header = _header(config)
+    header = save_header(config)
     try:
         xl.world.files.write(path, header + _stream(config, None))
     except OSError:
@@ -66,16 +67,18 @@ def save(xl: Invocation) -> int:
     return _suspend(xl, domain, config, path, header, letters)
 
 
-def _header(config: DomainConfig) -> bytes:
+def save_header(config: DomainConfig) -> bytes:
+    """What xl writes ahead of the guest's memory: its magic, and the configuration as JSON."""
     text = libxl_json(config.to_json()).encode() + b"\n\0"
     data = struct.pack("<I", len(text)) + text
     return HEADER.pack(MAGIC, BYTE_ORDER, JSON_CONFIG | STREAM_V2, 0, len(data)) + data
 
 
-def _stream(config: DomainConfig, guest: GuestState | None) -> bytes:
-    """What stands for the guest's memory; without a guest, of a save that was not finished."""
+def _stream(config: DomainConfig, guest: GuestState | None, image_header: bool = True) -> bytes:
+    """What stands for the guest's memory; without a guest, of a save that was not finished, or not begun."""
     state = None if guest is None else asdict(guest)
-    return STREAM_MAGIC + json.dumps({"config": config.dump(), "guest": state}).encode()
+    fields = {"config": config.dump(), "guest": state, "image header": image_header}
+    return STREAM_MAGIC + json.dumps(fields).encode()
 
 
 def _suspend(
@@ -87,8 +90,11 @@ def _suspend(
     xl.err(f"xc: info: Saving domain {domain.domid}, type x86 {kind}\n")
     if domain.shutdown_reason is not None:
         raise NotSimulated("xl save of a domain that has shut down")
+    if domain.type == "pv" and not (guest.state.booted and guest.has_run):
+        xl.world.files.write(path, header + _stream(config, None, image_header=False))
+        return _p2m_unreadable(xl, domain, guest)
     if not (domain.runnable and guest.state.booted) or guest.stopping:
-        return _not_suspended(xl, domain, guest)
+        return _not_suspended(xl, domain)
     xl.machine.shut_down(domain, SUSPEND)
     xl.world.pass_time(domain.memory_kb / KB_PER_SECOND)
     _report_progress(xl, frames)
@@ -102,31 +108,51 @@ def _suspend(
     return 0
 
 
-def _not_suspended(xl: Invocation, domain: Domain, guest: Guest) -> int:
-    """A guest that is paused, still booting or just ending does not answer the request to suspend itself."""
-    suspend, stream = "libxl_dom_suspend.c", "libxl_stream_write.c"
-    ends = domain.runnable and guest.stopping
-    if ends:
-        xl.world.pass_time_until(lambda: domain.shutdown_reason is not None, SUSPEND_LIMIT)
-        xl.err("xc: error: save callback suspend() failed: 0: Internal error\n")
-    elif guest.state.booted:
-        xl.world.pass_time(SUSPEND_LIMIT)
-        where = f"{suspend}:269:domain_suspend_common_pvcontrol_suspending"
-        xl.log(where, "guest didn't acknowledge suspend, cancelling request", domain.domid)
-        xl.err("xc: error: Domain has not been suspended: shutdown 0, reason 255: Internal error\n")
-    else:
-        xl.err("xc: error: Bad mfn 0 for p2m frame list list: Internal error\n")
-    xl.err("xc: error: Save failed (0 = Success): Internal error\n")
-    where = f"{stream}:347:libxl__xc_domain_save_done"
-    text = f"saving domain: domain {'responded' if ends else 'did not respond'} to suspend request"
-    xl.log(where, text, domain.domid, "Success")
+def _p2m_unreadable(xl: Invocation, domain: Domain, guest: Guest) -> int:
+    """A PV guest that has not run yet has not told Xen where its p2m list is, or since it was restored, not anew.
+
+    The restored one names the machine frame it had before. Here that frame is never its own again; on a real
+    Xen it may by chance be, and then the save goes as far as `_not_suspended`.
+    """
+    if guest.state.booted:
+        frame = xl.machine.spec.memory_mib * 256 - domain.domid
+        walk = f"page table walk for vaddr {P2M_LIST:#x} at level 4 of p2m list"
+        xl.err(f"xc: error: Bad mfn {frame:#x} during {walk}: Internal error\n")
+        return _not_saved(xl, domain, 34, "Numerical result out of range")
+    xl.err("xc: error: Bad mfn 0 for p2m frame list list: Internal error\n")
+    return _not_saved(xl, domain, 0, "Success")
+
+
+def _not_suspended(xl: Invocation, domain: Domain) -> int:
+    """A guest that is paused or still booting, or has begun to shut down (Linux' manage.c ignores what comes
+    after that), does not answer the request to suspend itself.
+    """
+    xl.world.pass_time(SUSPEND_LIMIT)
+    where = "libxl_dom_suspend.c:269:domain_suspend_common_pvcontrol_suspending"
+    xl.log(where, "guest didn't acknowledge suspend, cancelling request", domain.domid)
+    xl.err(f"xc: error: Domain has not been suspended: {_shutdown_state(domain)}: Internal error\n")
+    return _not_saved(xl, domain, 0, "Success")
+
+
+def _not_saved(xl: Invocation, domain: Domain, errno: int, meaning: str) -> int:
+    xl.err(f"xc: error: Save failed ({errno} = {meaning}): Internal error\n")
+    where = "libxl_stream_write.c:347:libxl__xc_domain_save_done"
+    xl.log(where, "saving domain: domain did not respond to suspend request", domain.domid, meaning)
     xl.err("Failed to save domain, resuming domain\n")
-    reason = 255 if domain.shutdown_reason is None else domain.shutdown_reason
-    state = f"(shutdown {int(domain.shutdown_reason is not None)}, reason {reason})"
-    xl.err(f"xc: error: Dom {domain.domid} not suspended: {state}: Internal error\n")
-    where = f"{suspend}:666:domain_resume_done"
-    xl.log(where, "xc_domain_resume failed", domain.domid, "Invalid argument")
+    log_not_resumed(xl, domain)
     return 1
+
+
+def log_not_resumed(xl: Invocation, domain: Domain) -> None:
+    """What libxc and libxl say when they are to resume a domain that has not been suspended."""
+    xl.err(f"xc: error: Dom {domain.domid} not suspended: ({_shutdown_state(domain)}): Internal error\n")
+    where = "libxl_dom_suspend.c:666:domain_resume_done"
+    xl.log(where, "xc_domain_resume failed", domain.domid, "Invalid argument")
+
+
+def _shutdown_state(domain: Domain) -> str:
+    reason = 255 if domain.shutdown_reason is None else domain.shutdown_reason
+    return f"shutdown {int(domain.shutdown_reason is not None)}, reason {reason}"
 
 
 def _report_progress(xl: Invocation, frames: int) -> None:
@@ -167,44 +193,56 @@ def restore(xl: Invocation) -> int:
     if memory_kb > xl.machine.free_kb:
         raise NotSimulated("restoring a domain for which there is not enough memory")
     if stream["guest"] is None:
-        return _restore_unfinished(xl, config)
+        return _restore_unfinished(xl, config, stream["image header"])
     xl.world.pass_time(memory_kb / KB_PER_SECOND)
     if launch(xl, config, Launch("p" in letters, "e" not in letters), _guest_state(stream["guest"])):
         return 1
-    _report_restored(xl, config)
+    report_restored(xl, config)
     return 0
 
 
-def _restore_unfinished(xl: Invocation, config: DomainConfig) -> int:
+def _restore_unfinished(xl: Invocation, config: DomainConfig, image_header: bool) -> int:
     """What becomes of a file whose saving failed before the guest's memory was written."""
     domid = xl.machine.next_domid
     if launch(xl, config, Launch(paused=True, monitored=False), GuestState(booted=True)):
         return 1
     destroy_domain(xl.world, xl.machine.domains[domid])
-    for line in _first_restore_lines(config):
-        xl.err(f"xc: info: {line}\n")
-    xl.err("xc: error: Failed to read Record Header from stream (0 = Success): Internal error\n")
-    xl.err("xc: error: Restore failed (0 = Success): Internal error\n")
-    where = "libxl_stream_read.c:850:libxl__xc_domain_restore_done"
-    xl.log(where, "restoring domain", errno="Success")
-    where = "libxl_create.c:1640:domcreate_rebuild_done"
-    xl.log(where, "cannot (re-)build domain: -3", domid)
-    log_no_such_domain(xl.err, domid)
+    if image_header:
+        for line in first_restore_lines(config):
+            xl.err(f"xc: info: {line}\n")
+    what, then = ("Record", ["Restore failed (0 = Success)"]) if image_header else ("Image", [])
+    log_restore_failed(xl, domid, f"Failed to read {what} Header from stream (0 = Success)", *then)
     return 1
 
 
-def _first_restore_lines(config: DomainConfig) -> tuple[str, str]:
+def log_restore_failed(xl: Invocation, domid: int, *errors: str) -> None:
+    """Say what libxc and libxl say of a domain that could not be restored.
+
+    `errors` are libxc's, the last with its number and meaning in parentheses.
+    """
+    for error in errors:
+        xl.err(f"xc: error: {error}: Internal error\n")
+    where = "libxl_stream_read.c:850:libxl__xc_domain_restore_done"
+    xl.log(where, "restoring domain", errno=errors[-1].rpartition("= ")[2].rstrip(")"))
+    where = "libxl_create.c:1640:domcreate_rebuild_done"
+    xl.log(where, "cannot (re-)build domain: -3", domid)
+    log_no_such_domain(xl.err, domid)
+
+
+def first_restore_lines(config: DomainConfig) -> tuple[str, str]:
+    """What libxc says when it begins to restore."""
     kind = "HVM" if config.type == "pvh" else "PV"
     return f"Found x86 {kind} domain from Xen 4.17", "Restoring domain"
 
 
-def _report_restored(xl: Invocation, config: DomainConfig) -> None:
+def report_restored(xl: Invocation, config: DomainConfig) -> None:
+    """Say what libxc says of a guest that has been restored."""
     home = f"/local/domain/{xl.domid(config.name)}"
     store_page, console_page = (
         int(xl.world.store.read(f"{home}/{ring}/ring-ref") or 0) for ring in ("store", "console")
     )
     for line in (
-        *_first_restore_lines(config),
+        *first_restore_lines(config),
         "Restore successful",
         f"XenStore: mfn {store_page:#x}, dom 0, evt 1",
         f"Console: mfn {console_page:#x}, dom 0, evt 2",
@@ -213,7 +251,8 @@ def _report_restored(xl: Invocation, config: DomainConfig) -> None:
 
 
 def _guest_state(fields: dict[str, Any]) -> GuestState:
-    return GuestState(**{**fields, "online": tuple(fields["online"])})
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return GuestState(**{**fields, **lists})
 
 
 def _config(xl: Invocation, override: str | None, stream: dict[str, Any]) -> DomainConfig | None:
