@@ -23,6 +23,20 @@ def host(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(autouse=True)
+def guests_end_with_their_test(request):
+    """What a test that fails leaves running would take the memory of those after it; wider fixtures' guests stay."""
+    name = next((name for name in ("host", "box", "sim") if name in request.fixturenames), None)
+    if name is None:
+        yield
+        return
+    used = request.getfixturevalue(name)
+    before = set(used.domains()["id"])
+    yield
+    for domid in set(used.domains()["id"]) - before:
+        used.run(["xl", "destroy", domid], check=False)  # it may be gone by now
+
+
 @pytest.fixture(scope="session")
 def guest(host):
     """A guest that counts, running for the whole session; tests that change it put it back."""

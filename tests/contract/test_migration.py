@@ -1,6 +1,6 @@
 """Moving a guest between two hosts, on two simulators and on two real Xens alike.
 
-One guest goes through all of it, in the order of the file: what does not move it leaves it where it was.
+One guest goes through all of it. Each test finds it on hosta, alone, whatever became of the one before.
 """
 
 import re
@@ -73,10 +73,21 @@ def pair(request):
         yield hosts
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def migration(pair):
-    pair.a.create(name="web", type="pvh", memory=80, workload="clock").wait_for("clock 3", 200)
-    return Migration(pair.hosts)
+    pair.mend()
+    migration = Migration(pair.hosts)
+    if migration.where("web") == ("hostb",):
+        migration.warm("web")  # and not live, after which it prints to another log
+    at_home = migration.where("web") == ("hosta",)
+    for host in (pair.a, pair.b):
+        host.run(["rm", "-f", LOG])
+        for name in guests(host):
+            if not (at_home and host is pair.a and name == "web"):
+                host.run(["xl", "destroy", name])
+    if not at_home:
+        pair.a.create(name="web", type="pvh", memory=80, workload="clock").wait_for("clock 3", 200)
+    return migration
 
 
 def masked(text):
@@ -105,7 +116,7 @@ def gone(host, seconds=120):
 
 def test_a_target_without_memory_leaves_the_source_running(pair, migration):
     free = int(re.search(r"free_memory\s*: (\d+)", pair.b.xl("info"))[1])
-    ballast = pair.b.create(name="ballast", memory=free - 40, paused=True)
+    pair.b.create(name="ballast", memory=free - 40, paused=True)
     with pytest.raises(NotMoved) as failure:
         migration.live("web")
     assert failure.value.running == ("hosta",)
@@ -114,7 +125,6 @@ def test_a_target_without_memory_leaves_the_source_running(pair, migration):
     assert "Failed to populate physmap (16 = Device or resource busy)" in log
     assert log.endswith(NOT_RECEIVED)
     assert guests(pair.b) == ["ballast"]
-    ballast.destroy()
 
 
 def test_a_link_cut_in_the_middle_leaves_the_source_running_and_nothing_at_the_target(pair, migration):
@@ -128,7 +138,6 @@ def test_a_link_cut_in_the_middle_leaves_the_source_running_and_nothing_at_the_t
         migration.live("web")
     assert "/usr/local/bin/wire: line 4: /dev/tcp/hostb/514: No route to host" in failure.value.said
     assert migration.where("web") == ("hosta",)
-    pair.mend()
 
 
 def test_a_live_migration_moves_the_running_guest_and_both_ends_say_so(pair, migration):
@@ -157,8 +166,6 @@ def test_a_guest_that_writes_is_sent_in_rounds_by_the_rule_of_xen_417(pair, migr
     assert 1000 < second.pages < 2 * 12 * 256
     assert 0 < last.pages < 2 * 12 * 256
     assert not last.live
-    pair.b["busy"].destroy()
-    received(pair.b)
 
 
 def test_a_saved_guest_moves_too_and_stands_still_for_longer(pair, migration):
@@ -167,7 +174,7 @@ def test_a_saved_guest_moves_too_and_stands_still_for_longer(pair, migration):
     print(moved, ear.heard, sep="\n")
     assert moved.counted[1] == moved.counted[0] + 1
     assert moved.downtime > moved.seconds / 2
-    assert migration.where("web") == ("hosta",)
+    assert migration.where("web") == ("hostb",)
     (only,) = ear.heard.rounds
     assert not only.live
     assert only.pages >= PAGES
@@ -185,7 +192,6 @@ def test_a_guest_moved_cold_takes_its_disk_along_and_forgets_what_it_did(pair, m
     assert moved.counted[1] == 1
     assert migration.where("shop") == ("hosta",)
     assert pair.a.get(disk) == pair.b.get(disk)
-    pair.a["shop"].destroy()
 
 
 def test_a_paravirtual_guest_cannot_be_moved_while_it_runs_and_goes_on(pair, migration):
@@ -196,7 +202,6 @@ def test_a_paravirtual_guest_cannot_be_moved_while_it_runs_and_goes_on(pair, mig
     assert masked(failure.value.said) == NOT_LOGGED
     assert gone(pair.b)
     assert received(pair.b).endswith(NOT_RECEIVED)
-    pair.a["old"].destroy()
 
 
 def test_a_target_that_dies_in_the_middle_leaves_the_source_running(pair, migration):

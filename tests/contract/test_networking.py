@@ -45,10 +45,17 @@ def forget(host):
 
 
 def watch(host, lan, vif, interface, act):
-    """Do something while an interface is captured, with nobody's address known beforehand."""
-    forget(host)
-    with lan.capture(interface) as capture:
-        reached = act()
+    """Do something while an interface is captured, with nobody's address known beforehand.
+
+    Once more if a guest just then asked the client alone whether it is still there: that knows the guest again.
+    """
+    for _ in range(3):
+        with lan.capture(interface) as capture:
+            forget(host)
+            reached = act()
+        asked = [line for line in fingerprint(capture.frames) if " ARP, Request" in line]
+        if not asked or "ff:ff:ff:ff:ff:ff" in asked[0]:
+            break
     return Seen(reached.ok, told(capture, vif))
 
 
@@ -68,6 +75,7 @@ def play_bridge(host, lan, web, asker):
     host.run(["ip", "link", "set", vif, "master", "xenbr1"])
     yield "the wrong bridge", step(CABLE, lambda: lan.ping("client", guest, patience=4))
     host.run(["ip", "link", "set", vif, "master", "xenbr0"])
+    host.run("ip link del xenbr1".split())
     yield "the right one again", step(vif, lambda: lan.ping("client", guest))
 
 
@@ -174,16 +182,20 @@ def test_what_is_simulated_comes_out_as_it_must(on_sim):
 @pytest.mark.box
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_real_dom0_sends_the_same_frames(box, on_sim, kind):
-    real = play(box, kind)
-    if any(seen != on_sim[kind].get(name) for name, seen in real.items()):
-        real = play(box, kind)  # where TCP or ARP did not wait long enough for a busy machine
+    for _ in range(3):
+        real = play(box, kind)
+        if real == on_sim[kind]:
+            break  # else TCP or ARP did not wait long enough for a busy machine, or a guest asked just then
     assert list(real) == list(on_sim[kind])
     for name, seen in real.items():
         assert seen == on_sim[kind][name], name
 
 
 def test_a_rate_is_kept_and_only_where_one_is_given(host):
-    """1 Mbit/s is 125,000 bytes a second; netback gives a little at the start (burst), commands take a little time."""
+    """1 Mbit/s is 125,000 bytes a second; netback gives a little at the start (burst), commands take a little time.
+
+    What else runs on this machine only slows a guest: the fastest of three is nearest to what netback allows.
+    """
     with Lan(host, "bridge") as lan:
         guests = [
             host.create(name="net-free", workload="ping", **lan.guest(1)),
@@ -194,11 +206,37 @@ def test_a_rate_is_kept_and_only_where_one_is_given(host):
         for number in (1, 2):
             while not lan.connect("client", lan.address(number)).ok:
                 host.wait(0.3)
-        free, held = lan.rate(lan.address(1)), lan.rate(lan.address(2))
+        free, held = (max(lan.rate(lan.address(number)) for _ in range(3)) for number in (1, 2))
         assert held == pytest.approx(125_000, rel=0.25)
         assert free > 2 * held
         for guest in guests:
             guest.destroy()
+
+
+GONE = {
+    "ip link del xenbr1": 'Cannot find device "xenbr1"',
+    "brctl show xenbr1": "bridge xenbr1 does not exist!",
+    f"brctl show {CABLE}": f"device {CABLE} is not a bridge!",
+}
+
+
+def test_an_interface_is_a_port_of_one_bridge_and_of_none_when_that_is_gone(host):
+    def port_of(name):
+        """The bridge that an interface is a port of, as `ip link` tells."""
+        lines = host.run(["ip", "link"]).stdout.splitlines()
+        return re.findall(r"master (\S+)", next(line for line in lines if f" {name}" in line))
+
+    with Lan(host, "bridge"):
+        assert port_of(CABLE) == ["xenbr0"]
+        host.run("ip link add xenbr1 type bridge".split())
+        host.run(["ip", "link", "set", CABLE, "master", "xenbr1"])
+        assert port_of(CABLE) == ["xenbr1"]
+        assert CABLE not in host.run("brctl show xenbr0".split()).stdout
+        host.run("ip link del xenbr1".split())
+        assert port_of(CABLE) == []
+        for command, complaint in GONE.items():
+            done = host.run(command.split(), check=False)
+            assert (done.status, done.stderr) == (1, complaint + "\n")
 
 
 def test_a_lan_leaves_nothing(host):

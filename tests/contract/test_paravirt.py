@@ -31,7 +31,7 @@ def test_page_tables_are_checked(host):
 
 def test_a_trap_costs_far_more_than_a_call_and_a_batch_least(host):
     """The model's cycles are those of a box; nothing here holds for a processor with VT-x or AMD-V of its own."""
-    runs = [[int(answer, 16) for answer in tried(host, COSTS).values()] for _ in range(3)]
+    runs = [[int(answer, 16) for answer in tried(host, COSTS).values()] for _ in range(10)]
     trap, call, many, emulated, entry, batch = map(min, zip(*runs, strict=True))  # what else runs only adds
     assert trap > 3 * call > 3 * many * 0.5
     assert emulated > 1.3 * entry > 1.3 * batch
@@ -75,7 +75,10 @@ def test_a_guest_that_never_ends_goes_on_until_it_is_destroyed(host):
     guest = host.create(
         'name = "xenlab-endless"\ntype = "pv"\nkernel = "/var/lib/xenlab/endless.elf"\nmemory = 16\n'
     )
-    host.wait(1)
-    assert guest.state is State.RUNNING
+    before = guest.row.seconds
+    for _ in range(3):
+        host.wait(1)
+        assert guest.state in (State.RUNNING, State.RUNNABLE)  # it never waits for anything but a pCPU
+    assert guest.row.seconds > before
     guest.destroy()
     assert guest.state is State.ABSENT

@@ -103,6 +103,13 @@ class Host:
         self.bridges[name] = Bridge(self.env, self.add_interface(name, mac), ageing_time)
         return self.bridges[name]
 
+    def remove_bridge(self, name: str) -> None:
+        """Take a bridge away: its ports are the host's own interfaces again."""
+        bridge = self.bridges.pop(name)
+        for port in list(bridge.ports.values()):
+            bridge.remove(port)
+        self.remove_interface(bridge.device)
+
     def add_address(self, interface: Interface, address: str) -> None:
         """Give an interface an address (``192.168.1.10/24``; without a length, ``/32``), and the route to its
         network once it is up.

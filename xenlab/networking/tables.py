@@ -14,6 +14,8 @@ kernel's multicast entries are left out, and so is IPv6.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xenlab.commands import XenlabError
 from xenlab.networking.apps import Pinged
 from xenlab.networking.bridge import Bridge, Entry
@@ -76,10 +78,10 @@ def ip_neigh(host: Host) -> str:
     )
 
 
-def brctl_show(host: Host) -> str:
-    """What ``brctl show`` says: the bridges and their ports."""
+def brctl_show(host: Host, names: Iterable[str] = ()) -> str:
+    """What ``brctl show`` says: the bridges and their ports; only these bridges if some are named."""
     lines = ["bridge name\tbridge id\t\tSTP enabled\tinterfaces"]
-    for bridge in host.bridges.values():
+    for bridge in [host.bridges[name] for name in names] or host.bridges.values():
         ports = list(bridge.ports) or [""]
         lines.append(f"{bridge.name}\t\t{_bridge_id(bridge)}\tno\t\t{ports[0]}")
         lines += [f"\t\t\t\t\t\t\t{port}" for port in ports[1:]]

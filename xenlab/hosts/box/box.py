@@ -104,7 +104,9 @@ class Box(SshDom0):
             os.close(reader)
         self._wake(keys, boots=scheduler is not None)
         facts = {"name": self.name, "port": self._port, "owner": owner, "supervisor": self._process.pid}
-        (self._run / "box.json").write_text(json.dumps(facts | keys.stored()))
+        # Whole or not there: another process may look for boxes just now.
+        (self._run / "new.json").write_text(json.dumps(facts | keys.stored()))
+        (self._run / "new.json").rename(self._run / "box.json")
         self._connect_to(self._port, keys)
 
     def _open_state(self) -> int:
@@ -269,13 +271,17 @@ def runtime_folder() -> Path:
 
 def boxes() -> list[Running]:
     """The boxes of this user that are running, whoever owns them."""
-    found = []
-    for path in sorted(runtime_folder().glob("box-*/box.json")):
-        facts = json.loads(path.read_text())
-        running = Running(facts["name"], path.parent, facts["port"], facts["owner"], facts["supervisor"])
-        if _alive(running.supervisor):
-            found.append(running)
-    return found
+    found = map(_described, sorted(runtime_folder().glob("box-*")))
+    return [running for running in found if running and _alive(running.supervisor)]
+
+
+def _described(run: Path) -> Running | None:
+    """The box of a run folder as that describes it; None before it has started and after it has ended."""
+    try:
+        facts = json.loads((run / "box.json").read_text())
+    except FileNotFoundError:
+        return None
+    return Running(facts["name"], run, facts["port"], facts["owner"], facts["supervisor"])
 
 
 def find_running(name: str) -> Running:
@@ -300,17 +306,23 @@ def end(running: Running) -> None:
 def sweep() -> None:
     """Remove run folders that a killed supervisor or owner has left."""
     for run in runtime_folder().glob("box-*"):
-        description = run / "box.json"
-        if description.exists():
-            stale = not _alive(json.loads(description.read_text())["supervisor"])
+        if running := _described(run):
+            stale = not _alive(running.supervisor)
         else:
-            stale = time.time() - run.stat().st_mtime > 2 * START_DEADLINE
+            stale = _age(run) > 2 * START_DEADLINE
         if stale:
             shutil.rmtree(run, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:  # another process has swept it
+        return 0.0
 
 
 def _alive(pid: int) -> bool:
     try:
         return b"supervise.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False

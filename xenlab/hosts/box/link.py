@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from xenlab.commands import XenlabError
@@ -79,23 +80,23 @@ class BoxLink:
 
     def midway(self, target: int, action: Callable[[], None]) -> Callable[[], bool]:
         """Do something once this host has begun to build a guest that arrives; see `xenlab.hosts.pair.Link`."""
-        enough, done = threading.Event(), threading.Event()
+        enough = threading.Event()
 
-        def watch() -> None:
+        def watch() -> bool:
             while "--incoming" not in self.boxes[target].run(["xl", "list"]).stdout:
                 if enough.wait(0.3):
-                    return
+                    return False
             time.sleep(1.0)  # the first pages are on their way
             action()
-            done.set()
+            return True
 
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
+        thread = ThreadPoolExecutor(1)
+        watcher = thread.submit(watch)
 
         def stop() -> bool:
             enough.set()
-            watcher.join()
-            return done.is_set()
+            thread.shutdown()
+            return watcher.result()
 
         return stop
 

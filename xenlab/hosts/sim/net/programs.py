@@ -54,6 +54,8 @@ def _ip(world: World, process: Process, host: Host) -> int:
             world.net.remove_namespace(name)
         case ["link", "add", *rest]:
             _add_link(world.net, process, host, rest)
+        case ["link", "del" | "delete", name] if _device(process, host, name) in host.bridges:
+            host.remove_bridge(name)
         case ["link", "set", *rest]:
             _set_link(process, host, [word for word in rest if word != "dev"])
         case ["address", "add" | "del" as verb, address, "dev", device]:
@@ -120,6 +122,8 @@ def _set_link(process: Process, host: Host, words: list[str]) -> None:
         case ["master", name]:
             if name not in host.bridges:
                 process.fail(f'Error: argument "{name}" is wrong: Device does not exist\n')
+            if interface.master:
+                host.bridges[interface.master].remove(interface)
             host.bridges[name].add(interface)
         case ["nomaster"]:
             if interface.master:
@@ -247,7 +251,9 @@ def nft(world: World, process: Process, host: Host) -> int:
 
 
 def brctl(world: World, process: Process, host: Host) -> int:
-    """Print the bridges, or what one has learnt."""
+    """Print the bridges, some of them, or what one has learnt."""
+    if process.argv[1] == "show" and process.argv[2:]:
+        return _show_bridges(process, host, process.argv[2:])
     return _show(
         process,
         {
@@ -256,6 +262,18 @@ def brctl(world: World, process: Process, host: Host) -> int:
         },
         process.argv[1],
     )
+
+
+def _show_bridges(process: Process, host: Host, names: Sequence[str]) -> int:
+    known = [name for name in names if name in host.bridges]
+    if known:
+        _print(process, tables.brctl_show(host, known))
+    for name in names:
+        if name not in host.interfaces:
+            process.err(f"bridge {name} does not exist!\n")
+        elif name not in host.bridges:
+            process.err(f"device {name} is not a bridge!\n")
+    return int(known != list(names))
 
 
 def bridge(world: World, process: Process, host: Host) -> int:
