@@ -31,10 +31,10 @@ def guests_end_with_their_test(request):
         yield
         return
     used = request.getfixturevalue(name)
-    before = set(used.domains()["id"])
+    before = set(used.domains().index)
     yield
-    for domid in set(used.domains()["id"]) - before:
-        used.run(["xl", "destroy", domid], check=False)  # it may be gone by now
+    for left in set(used.domains().index) - before:
+        used.run(["xl", "destroy", left], check=False)  # it may be gone by now
 
 
 @pytest.fixture(scope="session")

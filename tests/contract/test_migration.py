@@ -149,6 +149,7 @@ def test_a_live_migration_moves_the_running_guest_and_both_ends_say_so(pair, mig
     assert masked(moved.said) == SENDER
     assert received(pair.b) == RECEIVER
     assert (guests(pair.a), guests(pair.b)) == ([], ["web"])
+    assert f"clock {moved.counted[1]} " in pair.b["web"].console()
     assert ear.heard.rounds[0].pages >= PAGES
     assert replay(ear.heard.rounds, Xen417())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import pandas as pd
@@ -282,10 +283,11 @@ class Xenstore:
 
 
 def _log(host: Commands, name: str) -> bytes | None:
-    try:
-        return host.get(CONSOLE_LOG.format(name))
-    except FileNotFoundError:
-        return None
+    # The console daemon names a log after the guest as it was called when it was built; on its way it had another name.
+    for called in (name, f"{name}--incoming"):
+        with suppress(FileNotFoundError):
+            return host.get(CONSOLE_LOG.format(called))
+    return None
 
 
 def _rows(host: Commands) -> list[table.Row]:
