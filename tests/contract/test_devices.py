@@ -1,12 +1,11 @@
-"""Devices plugged in and out of a running guest, on the simulator and on a real Xen alike."""
+"""Devices plugged in and out of a running guest, on the simulator and on a real Xen alike.
 
-from pathlib import Path
+What the programs in dom0 print, with mistakes on the way, is compared by ``make compare``: devices.txt.
+"""
 
 import pytest
 
-import xenlab
 from xenlab.devices.driver import Devices
-from xenlab.hosts.compare import compare_file
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -15,14 +14,6 @@ PLUGGED = [
     ("toolstack", "backend", "INITIALISING"),
     ("backend", "backend", "INIT_WAIT"),
 ]
-
-
-@pytest.mark.box
-def test_devices_come_and_go_word_for_word_as_on_the_real_one():
-    """With mistakes on the way, and a guest that does not let go."""
-    with xenlab.connect("sim") as sim, xenlab.connect("box") as box:
-        differences = compare_file(Path(__file__).with_name("devices.txt"), sim.dom0, box.dom0)
-    assert not differences, "\n".join(map(str, differences))
 
 
 @pytest.fixture(scope="module")
