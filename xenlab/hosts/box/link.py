@@ -13,7 +13,7 @@ from typing import Any
 
 from xenlab.commands import XenlabError
 from xenlab.hosts.box import qmp, recipe
-from xenlab.hosts.box.box import Box
+from xenlab.hosts.box.box import AttachedBox, Box
 from xenlab.hosts.box.tap import pieces as tap_pieces
 from xenlab.migration.heard import Heard, hear
 
@@ -80,10 +80,10 @@ class BoxLink:
 
     def midway(self, target: int, action: Callable[[], None]) -> Callable[[], bool]:
         """Do something once this host has begun to build a guest that arrives; see `xenlab.hosts.pair.Link`."""
-        enough = threading.Event()
+        enough, looker = threading.Event(), AttachedBox(self.boxes[target].name)
 
         def watch() -> bool:
-            while "--incoming" not in self.boxes[target].run(["xl", "list"]).stdout:
+            while "--incoming" not in looker.run(["xl", "list"]).stdout:
                 if enough.wait(0.3):
                     return False
             time.sleep(1.0)  # the first pages are on their way
@@ -96,6 +96,7 @@ class BoxLink:
         def stop() -> bool:
             enough.set()
             thread.shutdown()
+            looker.close()
             return watcher.result()
 
         return stop
