@@ -110,6 +110,11 @@ class Host:
             bridge.remove(port)
         self.remove_interface(bridge.device)
 
+    def release(self, interface: Interface) -> None:
+        """Take an interface off the bridge whose port it is, if it is one's."""
+        if interface.master:
+            self.bridges[interface.master].remove(interface)
+
     def add_address(self, interface: Interface, address: str) -> None:
         """Give an interface an address (``192.168.1.10/24``; without a length, ``/32``), and the route to its
         network once it is up.

@@ -122,12 +122,10 @@ def _set_link(process: Process, host: Host, words: list[str]) -> None:
         case ["master", name]:
             if name not in host.bridges:
                 process.fail(f'Error: argument "{name}" is wrong: Device does not exist\n')
-            if interface.master:
-                host.bridges[interface.master].remove(interface)
+            host.release(interface)
             host.bridges[name].add(interface)
         case ["nomaster"]:
-            if interface.master:
-                host.bridges[interface.master].remove(interface)
+            host.release(interface)
         case _:
             raise NotSimulated(" ".join(process.argv))
 
