@@ -136,6 +136,17 @@ OUTSIDE = """(drawings) => [...document.querySelectorAll(drawings)].flatMap((svg
   }).map((text) => text.textContent);
 })"""
 
+#: Has the notebook stayed where it is, and as long as it is, for a second?
+AT_REST = """() => {
+  const view = document.querySelector('.jp-WindowedPanel-outer');
+  const now = `${view.scrollTop} ${view.scrollHeight}`;
+  if (view.dataset.place !== now) {
+    view.dataset.place = now;
+    view.dataset.since = performance.now();
+  }
+  return performance.now() - view.dataset.since > 1000;
+}"""
+
 
 class Reader:
     """Somebody who reads a chapter in JupyterLab: opens it, runs it, looks at it, notes what goes wrong."""
@@ -159,8 +170,12 @@ class Reader:
         )
 
     def run_all(self) -> None:
-        """Run every cell; JupyterLab's promise is kept when the last one has finished."""
+        """Run every cell; JupyterLab's promise is kept when the last one has finished.
+
+        Then it scrolls to that cell, again and again while outputs above still grow: wait until it leaves off.
+        """
         self.command("notebook:run-all-cells")
+        self.page.wait_for_function(AT_REST, timeout=60_000)
 
     def ask(self, expression: str) -> str:
         """What the notebook's kernel makes of an expression."""

@@ -1,5 +1,6 @@
 """The box as a thing that runs on this machine: it starts alone, listens to us alone, and leaves nothing behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -142,13 +143,12 @@ def test_a_box_ends_with_its_owner_however_that_ends():
 
 
 def test_a_qemu_that_dies_is_reported_at_once_with_its_last_words():
-    started = Box("dying")
-    os.kill(qemu_of(started), signal.SIGKILL)
-    begin = time.monotonic()
-    with pytest.raises(BoxDied, match="QEMU ended while running a command"):
-        started.run(["true"])
-    assert time.monotonic() - begin < 5
-    started.close()
+    with contextlib.closing(Box("dying")) as started:
+        os.kill(qemu_of(started), signal.SIGKILL)
+        begin = time.monotonic()
+        with pytest.raises(BoxDied, match="QEMU ended while running a command"):
+            started.run(["true"])
+        assert time.monotonic() - begin < 5
     assert not started.run_folder.exists()
 
 

@@ -162,8 +162,8 @@ class Box(SshDom0):
 
     def _lost(self, error: Exception) -> XenlabError:
         if self._process is not None:
-            time.sleep(0.05)  # the supervisor needs a moment to notice
-            self._process.check("running a command")
+            # A QEMU that is killed closes its sockets first and has its memory to give back before it is gone.
+            self._process.check("running a command", patience=3)
         return super()._lost(error)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ either of them ends, however suddenly, it ends the other half and removes the ru
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -153,9 +154,10 @@ class Process:
         """The supervisor's process id: ending it ends the box."""
         return self._supervisor.pid
 
-    def check(self, doing: str) -> None:
-        """Raise `BoxDied` if QEMU has ended."""
-        if self._supervisor.poll() is not None:
+    def check(self, doing: str, patience: float = 0) -> None:
+        """Raise `BoxDied` if QEMU has ended, or ends within so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._supervisor.wait(patience)
             raise BoxDied(self._run, f"QEMU ended while {doing}")
 
     def wait_for_socket(self, path: Path, deadline: float) -> socket.socket:
