@@ -1,8 +1,12 @@
 """JupyterLab, Chromium and somebody who reads: what the browser tests stand on."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.jupyter import Reader, browse, serve
+
+# Every test says what it waits for; how long that may take is the machine's affair (5 s unless told).
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
