@@ -154,6 +154,13 @@ def test_a_live_migration_moves_the_running_guest_and_both_ends_say_so(pair, mig
     assert replay(ear.heard.rounds, Xen417())
 
 
+def test_a_guest_that_comes_back_goes_on_in_the_console_it_left(pair, migration):
+    migration.live("web")
+    back = migration.live("web")
+    said = pair.a["web"].console()
+    assert said.index("clock 1 ") < said.index(f"clock {back.counted[1]} ")
+
+
 def test_a_guest_that_writes_is_sent_in_rounds_by_the_rule_of_xen_417(pair, migration):
     busy = pair.a.create(name="busy", type="pvh", memory=80, workload="dirty:12")
     busy.wait_for("xenlab: workload")

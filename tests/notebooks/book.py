@@ -8,14 +8,13 @@ The rule: a cell marked ``# NBVAL_CHECK_OUTPUT`` keeps its output, for nbval to 
 stripped.
 """
 
-import os
 import sys
-import time
 from pathlib import Path
 
 import early  # noqa: F401  before nbformat is imported
 import nbformat
-from nbclient import NotebookClient
+
+from xenlab.book.execute import Executed, execute_all
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "# NBVAL_CHECK_OUTPUT"
@@ -46,27 +45,14 @@ def strip(notebook: nbformat.NotebookNode) -> None:
             cell.outputs, cell.execution_count = [], None
 
 
-def execute(path: Path) -> float:
-    """Run a notebook top to bottom on the simulator, store it by the rule, and return the seconds it took."""
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook,
-        timeout=120,
-        kernel_name="python3",
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    start = time.monotonic()
-    client.execute(env={**os.environ, "XENLAB_HOST": "sim"})
-    seconds = time.monotonic() - start
-    strip(notebook)
-    nbformat.validate(notebook)
-    nbformat.write(notebook, path)
-    return seconds
+def store(run: Executed, path: Path) -> None:
+    """Write a notebook that has run back to its file, by the rule."""
+    strip(run.notebook)
+    nbformat.validate(run.notebook)
+    nbformat.write(run.notebook, path)
 
 
 if __name__ == "__main__":
-    for each in [Path(name).resolve() for name in sys.argv[1:]] or chapters():
-        print(f"{execute(each):5.1f} s  {each.relative_to(ROOT)}", flush=True)
+    paths = [Path(name).resolve() for name in sys.argv[1:]] or chapters()
+    for run, path in zip(execute_all(paths, told=print), paths, strict=True):
+        store(run, path)

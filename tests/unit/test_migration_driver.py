@@ -31,6 +31,20 @@ def test_a_live_migration_keeps_the_guest_counting_and_stops_it_for_a_moment(mig
     assert moved.said.splitlines()[-1] == "Migration successful."
 
 
+def test_a_guest_that_comes_back_goes_on_in_the_console_it_left_and_its_successor_begins_anew(
+    pair, migration
+):
+    migration.live("web")
+    last, first = migration.live("web").counted
+    said = pair.a["web"].console()
+    assert said.index("clock 1 ") < said.index(f"clock {first} ")
+    assert f"clock {last} " in pair.b.get("/var/log/xen/console/guest-web--incoming.log").decode()
+    pair.a["web"].destroy()
+    successor = pair.a.create(name="web", type="pvh", workload="clock")
+    assert "clock" not in successor.console()
+    assert successor.wait_for("clock 1 ").count("clock 1 ") == 1
+
+
 def test_the_three_ways_stand_still_in_the_order_that_the_book_says(migration):
     live, warm = migration.live("web"), migration.warm("web")
     assert live.downtime < warm.downtime

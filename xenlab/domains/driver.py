@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import pandas as pd
@@ -16,6 +15,8 @@ from xenlab.domains.model import State
 
 #: Where dom0's console daemon keeps what guests print, if it was started with --log=guest.
 CONSOLE_LOG = "/var/log/xen/console/guest-{}.log"
+#: A guest's console log, and that of the same guest since it arrived by live migration; None where there is none.
+Logs = tuple[bytes | None, bytes | None]
 #: Where configuration files are put before `xl create` reads them.
 CONFIG_FILE = "/var/lib/xenlab/{}.cfg"
 
@@ -34,7 +35,9 @@ class TooLate(XenlabError):
 class Domain:
     """One domain of a host, known by its name."""
 
-    def __init__(self, host: Commands, name: str, prefix: str = "", printed_before: int = 0) -> None:
+    def __init__(
+        self, host: Commands, name: str, prefix: str = "", printed_before: tuple[int, int] = (0, 0)
+    ) -> None:
         self._host = host
         self._prefix = prefix
         self._printed_before = printed_before
@@ -123,20 +126,20 @@ class Domain:
             XenlabError: dom0's console daemon keeps no log.
 
         """
-        log = _log(self._host, self.name)
-        if log is None:
+        logs = _logs(self._host, self.name)
+        if logs == (None, None):
             path = CONSOLE_LOG.format(self.name)
             raise XenlabError(
                 f"dom0 has no {path}: its xenconsoled must run with --log=guest, "
                 "and the guest must have printed something"
             )
-        return self._text(log)
+        return self._text(logs)
 
     def wait_for(self, text: str, seconds: float = 120) -> str:
         """Wait until the guest has printed `text`, and return all it has printed; raises `TooLate`."""
         end = self._host.now() + seconds
         while True:
-            said = self._text(_log(self._host, self.name) or b"")
+            said = self._text(_logs(self._host, self.name))
             if text in said:
                 return said
             if self._host.now() > end:
@@ -145,8 +148,9 @@ class Domain:
                 )
             self._host.wait(0.2)
 
-    def _text(self, log: bytes) -> str:
-        return log[self._printed_before :].decode(errors="replace").replace("\r\n", "\n")
+    def _text(self, logs: Logs) -> str:
+        ours = (log[old:] for log, old in zip(logs, self._printed_before, strict=True) if log is not None)
+        return b"".join(ours).decode(errors="replace").replace("\r\n", "\n")
 
 
 class Domains:
@@ -216,8 +220,9 @@ class Domains:
         if self._prefix:  # a box and the simulator have the folder
             self._host.run(["mkdir", "-p", "/var/lib/xenlab"])
         self._host.put(config.encode(), path)
-        # The console daemon appends to the log of an earlier domain of this name.
-        printed_before = len(_log(self._host, name) or b"")
+        # The console daemon appends to the logs of earlier domains of this name.
+        own, arrived = _logs(self._host, name)
+        printed_before = len(own or b""), len(arrived or b"")
         self._host.xl("create", *(["-p"] if paused else []), path)
         return self._remember(Domain(self._host, name, self._prefix, printed_before))
 
@@ -228,9 +233,9 @@ class Domains:
         (name,) = {row.name for row in _rows(self._host)} - before
         return self._remember(Domain(self._host, name, self._prefix, self._printed_before(name)))
 
-    def _printed_before(self, name: str) -> int:
-        """Where in its console's log the domain of this name that was made last begins: a restored one goes on."""
-        return next((made._printed_before for made in reversed(self._made) if made.name == name), 0)
+    def _printed_before(self, name: str) -> tuple[int, int]:
+        """Where in its console's logs the domain of this name that was made last begins: a restored one goes on."""
+        return next((made._printed_before for made in reversed(self._made) if made.name == name), (0, 0))
 
     def _remember(self, domain: Domain) -> Domain:
         self._made.append(domain)
@@ -282,12 +287,17 @@ class Xenstore:
         self._host.run(["xenstore-write", path, value])
 
 
-def _log(host: Commands, name: str) -> bytes | None:
-    # The console daemon names a log after the guest as it was called when it was built; on its way it had another name.
-    for called in (name, f"{name}--incoming"):
-        with suppress(FileNotFoundError):
-            return host.get(CONSOLE_LOG.format(called))
-    return None
+def _logs(host: Commands, name: str) -> Logs:
+    # The console daemon names a log after the guest as it was called when it was built; while it arrives by live
+    # migration, that is another name. What a guest prints after it came back follows what it printed before it left.
+    return _log(host, name), _log(host, f"{name}--incoming")
+
+
+def _log(host: Commands, called: str) -> bytes | None:
+    try:
+        return host.get(CONSOLE_LOG.format(called))
+    except FileNotFoundError:
+        return None
 
 
 def _rows(host: Commands) -> list[table.Row]:

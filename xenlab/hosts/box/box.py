@@ -163,7 +163,7 @@ class Box(SshDom0):
     def _lost(self, error: Exception) -> XenlabError:
         if self._process is not None:
             # A QEMU that is killed closes its sockets first and has its memory to give back before it is gone.
-            self._process.check("running a command", patience=3)
+            self._process.check("running a command", patience=10)
         return super()._lost(error)
 
     def close(self) -> None:
