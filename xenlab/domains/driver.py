@@ -11,12 +11,9 @@ import pandas as pd
 from xenlab.commands import Commands, XenlabError
 from xenlab.domains import table
 from xenlab.domains.config import BadConfig, DomainConfig, name_in
+from xenlab.domains.console import CONSOLE_LOG, Logs, read_logs
 from xenlab.domains.model import State
 
-#: Where dom0's console daemon keeps what guests print, if it was started with --log=guest.
-CONSOLE_LOG = "/var/log/xen/console/guest-{}.log"
-#: A guest's console log, and that of the same guest since it arrived by live migration; None where there is none.
-Logs = tuple[bytes | None, bytes | None]
 #: Where configuration files are put before `xl create` reads them.
 CONFIG_FILE = "/var/lib/xenlab/{}.cfg"
 
@@ -126,7 +123,7 @@ class Domain:
             XenlabError: dom0's console daemon keeps no log.
 
         """
-        logs = _logs(self._host, self.name)
+        logs = read_logs(self._host, self.name)
         if logs == (None, None):
             path = CONSOLE_LOG.format(self.name)
             raise XenlabError(
@@ -139,7 +136,7 @@ class Domain:
         """Wait until the guest has printed `text`, and return all it has printed; raises `TooLate`."""
         end = self._host.now() + seconds
         while True:
-            said = self._text(_logs(self._host, self.name))
+            said = self._text(read_logs(self._host, self.name))
             if text in said:
                 return said
             if self._host.now() > end:
@@ -221,7 +218,7 @@ class Domains:
             self._host.run(["mkdir", "-p", "/var/lib/xenlab"])
         self._host.put(config.encode(), path)
         # The console daemon appends to the logs of earlier domains of this name.
-        own, arrived = _logs(self._host, name)
+        own, arrived = read_logs(self._host, name)
         printed_before = len(own or b""), len(arrived or b"")
         self._host.xl("create", *(["-p"] if paused else []), path)
         return self._remember(Domain(self._host, name, self._prefix, printed_before))
@@ -285,19 +282,6 @@ class Xenstore:
     def write(self, path: str, value: str) -> None:
         """Set the value at `path`, making what is missing on the way."""
         self._host.run(["xenstore-write", path, value])
-
-
-def _logs(host: Commands, name: str) -> Logs:
-    # The console daemon names a log after the guest as it was called when it was built; while it arrives by live
-    # migration, that is another name. What a guest prints after it came back follows what it printed before it left.
-    return _log(host, name), _log(host, f"{name}--incoming")
-
-
-def _log(host: Commands, called: str) -> bytes | None:
-    try:
-        return host.get(CONSOLE_LOG.format(called))
-    except FileNotFoundError:
-        return None
 
 
 def _rows(host: Commands) -> list[table.Row]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from xenlab.commands import Commands, XenlabError
 from xenlab.domains import table
+from xenlab.domains.console import read_logs
 from xenlab.migration.timeline import Service, Step, Timeline
 
 #: A line of the workload `clock`: how many it has printed, and seconds since 1970.
 TICK = re.compile(rb"^clock (\d+) (\d+\.\d+)\r?$", re.MULTILINE)
-CONSOLES = "/var/log/xen/console/guest-{}.log"
 FOLDER = "/var/lib/xenlab"
 
 
@@ -149,18 +149,9 @@ class Migration:
 
 
 def _ticks(host: Commands, name: str) -> list[tuple[int, float]]:
-    """What a guest has printed on this host: its numbers and times, in the order of time.
-
-    Xen's console daemon names a log after the guest as it was called when it was built.
-    """
-    found = []
-    for called in (name, f"{name}--incoming"):
-        try:
-            log = host.get(CONSOLES.format(called))
-        except FileNotFoundError:
-            continue
-        found += [(int(number), float(time)) for number, time in TICK.findall(log)]
-    return sorted(found, key=lambda tick: tick[1])
+    """What a guest has printed on this host: its numbers and times, in the order of time."""
+    printed = (tick for log in read_logs(host, name) for tick in TICK.findall(log or b""))
+    return sorted(((int(number), float(time)) for number, time in printed), key=lambda tick: tick[1])
 
 
 def _has(host: Commands, path: str) -> bool:

@@ -6,7 +6,6 @@ either of them ends, however suddenly, it ends the other half and removes the ru
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -156,9 +155,11 @@ class Process:
 
     def check(self, doing: str, patience: float = 0) -> None:
         """Raise `BoxDied` if QEMU has ended, or ends within so many seconds."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._supervisor.wait(patience)
-            raise BoxDied(self._run, f"QEMU ended while {doing}")
+        except subprocess.TimeoutExpired:
+            return
+        raise BoxDied(self._run, f"QEMU ended while {doing}")
 
     def wait_for_socket(self, path: Path, deadline: float) -> socket.socket:
         """Connect to a UNIX socket of QEMU's as soon as it listens."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+from xenlab.domains.console import CONSOLE_LOG
 from xenlab.hosts.sim import devices, events, nfs
 from xenlab.hosts.sim.frontends import Kernel
 from xenlab.hosts.sim.machine import CRASH, POWEROFF, REBOOT, Domain
@@ -71,7 +72,7 @@ class Guest:
         self._cmdline = cmdline
         self._world = world
         self._domain = domain
-        self._console = f"/var/log/xen/console/guest-{name}.log"
+        self._console = CONSOLE_LOG.format(name)
         self._home = f"/local/domain/{domain.domid}"
         self._balloon = Balloon(world.machine.memory, domain.domid)
         self._wakes = 0  # how often the balloon driver was woken

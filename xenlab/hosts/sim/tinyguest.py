@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from xenlab.domains.console import CONSOLE_LOG
 from xenlab.hosts.sim.machine import CRASH, Domain
 from xenlab.hosts.sim.store_for_domain import answer
 from xenlab.hosts.sim.world import World
@@ -24,7 +25,7 @@ class TinyGuest:
 
     def __init__(self, world: World, domain: Domain, name: str, kernel: bytes) -> None:
         self._world, self._domain = world, domain
-        self._console = f"/var/log/xen/console/guest-{name}.log"
+        self._console = CONSOLE_LOG.format(name)
         self._kernel = kernel
         self._guest: Any = None
         domain.load = self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from xenlab.domains.console import CONSOLE_LOG
 from xenlab.hosts.sim.libxl_log import LibxlError
 from xenlab.hosts.sim.machine import Domain
 from xenlab.hosts.sim.process import NotSimulated
@@ -160,7 +161,7 @@ def console(xl: Invocation) -> int:
         return 1
     domid = xl.domid(operands[0])
     if xl.domain(domid) is not None:
-        log = f"/var/log/xen/console/guest-{xl.name_of(domid)}.log"
+        log = CONSOLE_LOG.format(xl.name_of(domid))
         raise NotSimulated(f"xl console, a dialogue with the guest (what it has printed is in {log}),")
     xl.no_domain_type(domid)
     xl.err("Unable to attach console\n")
